@@ -1,0 +1,7 @@
+"""Autograded exercises on top of nbgrader: what a notebook imports."""
+
+from autograder.check import check, exam, progress, start
+from autograder.version import VERSION
+
+__all__ = ["check", "exam", "progress", "start"]
+__version__ = VERSION

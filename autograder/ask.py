@@ -1,0 +1,76 @@
+"""The kernel's side of an exam: reads a question, runs the student's answers on it, leaves replies. Judges nothing.
+
+The grader (`autograder.examiner`) writes `question` into a folder and has the kernel call `answer_question(folder)`.
+Nothing here needs to be trusted: whatever is left in the folder is data to the grader.
+"""
+
+import os
+import threading
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autograder.devices import stays_on_device, warm_up
+from autograder.errors import DataError
+from autograder.isolate import reply_path, run_isolated
+from autograder.make import Trial
+from autograder.runners import Outcome, failure, run, standing_in
+from autograder.serialize import MAX_BYTES, decode, encode
+
+QUESTION = "question"
+
+
+def write_question(folder: Path, trials: list[Trial], stand_ins: dict[str, str], device: str, made_up: bool) -> None:
+    """Leave a question for `answer_question`. `made_up` asks whether answers stay on a made-up device, too."""
+    question = {
+        "trials": [trial.as_data() for trial in trials],
+        "stand_ins": stand_ins,
+        "device": device,
+        "made_up": made_up,
+    }
+    (folder / QUESTION).write_bytes(encode(question))
+
+
+def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = None) -> None:
+    """Run every trial of the question in `folder` on the answers in `namespace` (the notebook's variables)."""
+    if namespace is None:
+        from IPython import get_ipython
+
+        namespace = get_ipython().user_ns
+    place = Path(folder)
+    question = decode((place / QUESTION).read_bytes(), recipes=True)
+    trials = [Trial.from_data(data) for data in question["trials"]]
+    rounds = 2 if question["stand_ins"] else 1
+
+    def work(job: int) -> bytes:
+        with standing_in(namespace, question["stand_ins"] if job >= len(trials) else {}):
+            trial = trials[job % len(trials)]
+            outcome = run(trial, namespace, question["device"])
+            if question["made_up"] and "failure" not in outcome:
+                outcome["device"] = not stays_on_device(trial, namespace)
+        return _packed(outcome)
+
+    if question["made_up"]:
+        warm_up()
+    seconds = [float(trial.fields.get("seconds", 10.0)) for trial in trials] * rounds
+    if _can_fork():
+        run_isolated(work, seconds, place)
+    else:
+        for job in range(len(seconds)):
+            reply_path(place, job).write_bytes(work(job))
+
+
+def _packed(outcome: Outcome) -> bytes:
+    try:
+        data = encode(outcome)
+    except DataError:
+        return encode(failure("unreadable"))
+    return data if len(data) <= MAX_BYTES else encode(failure("unreadable"))
+
+
+def _can_fork() -> bool:
+    """Forking is not there on Windows, and breaks CUDA once it is in use: then questions are run in the kernel itself."""
+    main = threading.current_thread() is threading.main_thread()
+    return hasattr(os, "fork") and main and not torch.cuda.is_initialized()

@@ -1,0 +1,1 @@
+"""What the notebooks import: stand-ins for earlier answers, small models, data."""

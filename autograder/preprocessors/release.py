@@ -1,0 +1,98 @@
+"""What `nbgrader generate_assignment` does besides: one language, blanks, and the checks file beside the notebook."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from nbconvert.exporters import NotebookExporter
+from nbformat import NotebookNode
+from nbgrader.converters.base import NbGraderException
+from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor
+from traitlets import Enum, Unicode
+
+from autograder.checksfile import SUFFIX, pack
+from autograder.errors import CourseError
+from autograder.release import exercises_of, make_checks
+from autograder.solutions import load_chapter
+from autograder.text import LANGUAGES
+
+_MARK = re.compile(r"^\s*<!--\s*(\w+)\s*-->\s*$", re.MULTILINE)
+_QUESTION_TAG = "question"
+_SOLUTIONS_HELP = "The folder of exercise files, one sub-folder an assignment, relative to the course's root."
+
+
+def chapter_folder(solutions: str, resources: dict[str, Any]) -> Path:
+    """The exercise files of the assignment that is being converted. nbgrader works from the course's root."""
+    return Path(solutions) / resources["nbgrader"]["assignment"]
+
+
+class SelectLanguage(NbGraderPreprocessor):
+    """Keeps one language of every markdown cell: what stands between `<!-- en -->` and `<!-- ja -->`, or after it."""
+
+    language = Enum(LANGUAGES, "en", help="The course's language: en or ja.").tag(config=True)
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: dict[str, Any], index: int
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        if cell.cell_type == "markdown":
+            cell.source = select_language(cell.source, self.language)
+        return cell, resources
+
+
+def select_language(source: str, language: str) -> str:
+    """The part of a cell in one language; text before the first mark belongs to both, a cell without marks to both."""
+    common, *parts = _MARK.split(source)
+    if not parts:
+        return source
+    texts = dict(zip(parts[::2], parts[1::2], strict=True))
+    return f"{common.strip()}\n{texts.get(language, '').strip()}".strip()
+
+
+class ClearBlanks(ClearSolutions):
+    """nbgrader's ClearSolutions, but a concept question's cell keeps only its empty variable, without a stub.
+
+    Such a cell has the tag `question`. A stub that raises would stop a notebook at every unanswered question.
+    """
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: dict[str, Any], index: int
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        cell, resources = super().preprocess_cell(cell, resources, index)
+        if _QUESTION_TAG in cell.metadata.get("tags", []):
+            cell.source = cell.source.replace(self.code_stub[resources["language"]], "").strip()
+        return cell, resources
+
+
+class AttachChecks(NbGraderPreprocessor):
+    """Puts `<notebook>.checks` beside the release notebook: the visible cases of its exercises."""
+
+    solutions = Unicode("solutions", help=_SOLUTIONS_HELP).tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        folder, name = chapter_folder(self.solutions, resources), resources["nbgrader"]["notebook"]
+        if folder.is_dir():
+            checks = make_checks(exercises_of(nb, f"{name}.ipynb", folder), SelectLanguage(parent=self).language)
+            resources.setdefault("outputs", {})[f"{name}{SUFFIX}"] = pack(checks.keys.values(), checks.language)
+        return nb, resources
+
+
+class CourseExporter(NotebookExporter):
+    """Reads the course's exercise files before anything is converted, so that a fault in one stops with a sentence.
+
+    nbgrader makes its exporter once a run, before the first notebook, and ends quietly on NbGraderException.
+    """
+
+    solutions = Unicode("solutions", help=_SOLUTIONS_HELP).tag(config=True)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        coursedir = getattr(self.parent, "coursedir", None)
+        if coursedir is None:
+            return
+        folder = Path(coursedir.root) / self.solutions / coursedir.assignment_id
+        try:
+            if folder.is_dir():
+                load_chapter(folder)
+        except CourseError as error:
+            self.log.error("%s", error)
+            raise NbGraderException(str(error)) from None

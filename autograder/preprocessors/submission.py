@@ -1,0 +1,171 @@
+"""Makes whatever a student hands in gradable: unreadable files, torn metadata, missing cells."""
+
+import json
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_notebook
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells
+
+from autograder.messages import SUBMISSION
+from autograder.preprocessors.release import CourseExporter, SelectLanguage
+from autograder.text import Text
+
+LARGE = 20 * 2**20  # bytes; a notebook above it is read, but said to be large
+SCHEMA_VERSION = 3  # of nbgrader's cell metadata
+
+
+class SubmissionExporter(CourseExporter):
+    """Reads a submitted notebook; one that cannot be read becomes an empty one that says why, and gets no marks.
+
+    Stock nbgrader ends in a traceback there, or stops the class.
+    """
+
+    def from_file(self, file_stream: Any, resources: Any = None, **options: Any) -> tuple[str, dict[str, Any]]:
+        with open(file_stream.name, "rb") as stream:
+            data = stream.read()
+        if len(data) > LARGE:
+            self.log.warning("%s is %.0f MB large: its outputs are dropped", file_stream.name, len(data) / 2**20)
+        nb, problem = read_submission(data)
+        if problem is not None:
+            self.log.warning("%s: %s", file_stream.name, problem.en)
+            nb.cells.append(new_markdown_cell(problem.pick(SelectLanguage(parent=self).language)))
+        return self.from_notebook_node(nb, resources=resources, **options)
+
+
+def read_submission(data: bytes) -> tuple[NotebookNode, Text | None]:
+    """A notebook of format 4 from a file's bytes, and what was wrong with it. The notebook is empty when unreadable."""
+    try:
+        tree = json.loads(data.decode("utf-8-sig") if data[:3] == b"\xef\xbb\xbf" else data)
+    except UnicodeDecodeError:
+        return new_notebook(), SUBMISSION["encoding"]
+    except (ValueError, RecursionError) as error:
+        at = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "?"
+        return new_notebook(), SUBMISSION["not_json"].format(at=at)
+    if not isinstance(tree, dict) or "nbformat" not in tree:
+        return new_notebook(), SUBMISSION["not_a_notebook"]
+    if tree["nbformat"] == 3:
+        try:
+            tree = nbformat.convert(nbformat.from_dict(tree), 4)
+        except Exception:  # nbformat raises whatever it stumbles over
+            return new_notebook(), SUBMISSION["other_format"].format(version=3)
+    if tree["nbformat"] != 4:
+        return new_notebook(), SUBMISSION["other_format"].format(version=str(tree["nbformat"])[:20])
+    cells = tree.get("cells")
+    whole = [cell for cell in map(_whole_cell, cells) if cell is not None] if isinstance(cells, list) else []
+    metadata = tree.get("metadata")
+    nb = new_notebook(cells=whole, metadata=metadata if isinstance(metadata, dict) else {})
+    if not isinstance(cells, list):
+        return nb, SUBMISSION["no_cells"]
+    dropped = len(cells) - len(whole)
+    return nb, SUBMISSION["dropped_cells"].format(count=dropped) if dropped else None
+
+
+def _whole_cell(cell: Any) -> NotebookNode | None:
+    """The cell in valid form, without outputs (they are made anew); None when it holds no source."""
+    if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+        return None
+    source = cell.get("source", "")
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    if not isinstance(source, str):
+        return None
+    # Text that is half a surrogate pair can be written in JSON but not in UTF-8.
+    source = source.encode("utf-8", "replace").decode("utf-8")
+    metadata = cell.get("metadata")
+    make = {"code": nbformat.v4.new_code_cell, "markdown": new_markdown_cell, "raw": nbformat.v4.new_raw_cell}
+    return make[cell["cell_type"]](source, metadata=_plain_metadata(metadata))
+
+
+def _plain_metadata(metadata: Any) -> dict[str, Any]:
+    """What is used of a cell's metadata: nbgrader's mark and the tags."""
+    if not isinstance(metadata, dict):
+        return {}
+    kept: dict[str, Any] = {}
+    if isinstance(metadata.get("nbgrader"), dict):
+        kept["nbgrader"] = metadata["nbgrader"]
+    tags = metadata.get("tags")
+    if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+        kept["tags"] = tags
+    return kept
+
+
+class RepairMetadata(NbGraderPreprocessor):
+    """Gives every known cell the metadata that the release gave it, and takes it from every unknown one.
+
+    So neither damage nor an edit of the metadata can hide a graded cell or change what it is worth.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        about = resources["nbgrader"]
+        with Gradebook(about["db_url"]) as gradebook:
+            try:
+                source = gradebook.find_notebook(about["notebook"], about["assignment"])
+            except MissingEntry:
+                return nb, resources
+            graded = {cell.name: cell for cell in source.grade_cells}
+            tasks = {cell.name: cell for cell in source.task_cells}
+            solutions = {cell.name for cell in source.solution_cells}
+            known = {
+                cell.name: {
+                    "grade_id": cell.name,
+                    "grade": cell.name in graded,
+                    "solution": cell.name in solutions,
+                    "task": cell.name in tasks,
+                    "locked": bool(cell.locked),
+                    "checksum": cell.checksum,
+                    "cell_type": cell.cell_type,
+                    "schema_version": SCHEMA_VERSION,
+                    **_points(graded.get(cell.name) or tasks.get(cell.name)),
+                }
+                for cell in source.source_cells
+            }
+        for cell in nb.cells:
+            mark = cell.metadata.pop("nbgrader", None)
+            name = mark.get("grade_id") if isinstance(mark, dict) else None
+            if isinstance(name, str) and name in known:
+                cell.metadata["nbgrader"] = nbformat.from_dict(known[name])
+        return nb, resources
+
+
+def _points(cell: Any) -> dict[str, float]:
+    return {"points": float(cell.max_score)} if cell is not None else {}
+
+
+class RestoreCells(OverwriteCells):
+    """nbgrader's OverwriteCells, which also puts missing graded cells back where they stood.
+
+    Stock nbgrader can do it (`add_missing_cells`), but fails where the cell before is missing, too.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        self.add_missing_cells = True
+        return super().preprocess(nb, resources)
+
+    def add_missing_grade_cells(
+        self, nb: NotebookNode, resources: dict[str, Any]
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        source = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
+        order = [cell.name for cell in source.source_cells]
+        by_name = {cell.name: cell for cell in source.source_cells}
+        solutions = {cell.name for cell in source.solution_cells}
+        for graded in sorted(source.grade_cells, key=lambda cell: order.index(cell.name)):
+            present = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in nb.cells]
+            if graded.name in present:
+                continue
+            self.log.warning("The graded cell %s is missing from the submission; it is put back", graded.name)
+            cell = self.missing_cell_transform(by_name[graded.name], graded.max_score, graded.name in solutions)
+            nb.cells.insert(_where_it_stood(graded.name, order, present), cell)
+        return nb, resources
+
+
+def _where_it_stood(name: str, order: list[str], present: list[str | None]) -> int:
+    """After the nearest cell that came before it; else before the nearest that came after; else at the end."""
+    at = order.index(name)
+    before = [present.index(other) for other in order[:at] if other in present]
+    if before:
+        return before[-1] + 1
+    after = [present.index(other) for other in order[at + 1 :] if other in present]
+    return after[0] if after else len(present)
