@@ -42,7 +42,9 @@ def make_key(exercise: Exercise, seed: int, *, device: str = "cpu", hidden: bool
     """
     cases = [case for case in exercise.cases if hidden or case.visible]
     trials = [exercise.trial(case, seed) for case in cases]
-    named = [Named(mistake.name, mistake.says, mistake.hint) for mistake in exercise.mistakes]
+    # Without a case there is nothing to diagnose: a question's wrong choices, all named, would tell the right one.
+    mistakes = exercise.mistakes if cases else []
+    named = [Named(mistake.name, mistake.says, mistake.hint) for mistake in mistakes]
     expected = [_expected(exercise, case, trial, device) for case, trial in zip(cases, trials, strict=True)]
     sheet = Sheet(exercise.slug, exercise.title, exercise.points, named, expected)
     form = Trial("value", exercise.slug, {"choices": exercise.choices}) if isinstance(exercise, ConceptQuestion) else None

@@ -44,6 +44,10 @@ class Examine(Execute):
         2**20, help="Characters of output that one cell may make; what comes after them is dropped."
     ).tag(config=True)
 
+    @default("extra_arguments")
+    def _extra_arguments_default(self) -> list[str]:
+        return ["--HistoryManager.hist_file=:memory:", "--Application.log_level=ERROR"]
+
     @default("shutdown_kernel")
     def _shutdown_kernel_default(self) -> str:
         return "immediate"  # a polite shutdown costs over a second, and the kernel has nothing to save
