@@ -45,8 +45,8 @@ class Session:
             from autograder.checksfile import FORMAT
 
             problem = CHECK["other_version"].format(file=path.name, theirs=error.theirs, ours=FORMAT)
-        except DataError as error:
-            problem = CHECK["damaged_file"].format(file=path.name, why=error)
+        except DataError:
+            problem = CHECK["damaged_file"].format(file=path.name)
         except OSError:
             problem = CHECK["missing_file"].format(file=path.name)
         return cls(name, None, problem, known or "en")
@@ -82,13 +82,21 @@ def check(*answers: Callable[..., Any] | str) -> None:
     Raises:
         CheckFailed: one quiet line, after the verdict was shown, unless all is right. `nbgrader validate` counts it.
     """
-    names = [answer if isinstance(answer, str) else getattr(answer, "__name__", repr(answer)) for answer in answers]
+    names = [answer if isinstance(answer, str) else _name_of(answer) for answer in answers]
     for key in dict.fromkeys(_session.key_of(name).sheet.slug for name in names):
         verdict = judge_here(_session.key_of(key), _namespace())
         _show(as_mimebundle(verdict, _session.language))
         grading = os.environ.get("NBGRADER_EXECUTION") == "autograde"
         if verdict.status not in ("right", "recorded") and not grading:
             raise CheckFailed(verdict.summary().pick(_session.language))
+
+
+def _name_of(answer: Any) -> str:
+    """The exercise's name for an answer: the variable that holds it (it may be a lambda), or what it calls itself."""
+    namespace = _namespace()
+    known = [name for key in (_session.checks.keys.values() if _session.checks else ()) for name in key.answers]
+    itself = getattr(answer, "__name__", repr(answer))
+    return next((name for name in known if namespace.get(name) is answer), str(itself))
 
 
 def judge_here(key: Key, namespace: MutableMapping[str, Any]) -> Verdict:
@@ -197,7 +205,7 @@ def _show(bundle: dict[str, Any]) -> None:
         return
     from IPython.display import display
 
-    display(bundle, raw=True)
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _explain_missing_names() -> None:

@@ -1,12 +1,17 @@
 """The checks file that lies beside a release notebook: the visible cases, what the reference and each known mistake
 give on them, and the hints in both languages. Data only; no source of an exercise file is in it."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from autograder.errors import DataError
 from autograder.key import Key, key_as_data, key_from_data
 from autograder.serialize import decode, encode
+from autograder.text import LANGUAGES
 
 FORMAT = 1
 SUFFIX = ".checks"
@@ -36,18 +41,28 @@ class Checks:
 
 def pack(keys: Iterable[Key], language: str) -> bytes:
     """The bytes of a checks file; the same for the same keys. Raises ValueError for a key with hidden cases."""
-    return encode({"format": FORMAT, "language": language, "exercises": [key_as_data(key) for key in keys]})
+    body = encode({"language": language, "exercises": [key_as_data(key) for key in keys]})
+    content = torch.frombuffer(bytearray(body), dtype=torch.uint8)
+    return encode({"format": FORMAT, "digest": hashlib.sha256(body).hexdigest(), "content": content})
 
 
 def unpack(data: bytes) -> Checks:
     """Read a checks file. Raises OtherVersion, or DataError when it is damaged."""
-    tree = decode(data, recipes=True)
+    tree = decode(data)
     if not isinstance(tree, dict) or "format" not in tree:
         raise DataError("it is not a checks file")
     if tree["format"] != FORMAT:
         raise OtherVersion(tree["format"])
+    content = tree.get("content")
+    body = content.numpy().tobytes() if isinstance(content, Tensor) and content.dtype == torch.uint8 else b""
+    if hashlib.sha256(body).hexdigest() != tree.get("digest"):  # one wrong bit would make a right answer wrong
+        raise DataError("its content is not what was written")
+    content = decode(body, recipes=True)
     try:
-        keys = [key_from_data(item) for item in tree["exercises"]]
-        return Checks(tree["language"], {key.sheet.slug: key for key in keys})
+        keys = [key_from_data(item) for item in content["exercises"]]
+        language = content["language"]
     except (KeyError, TypeError):
         raise DataError("a part of it is missing") from None
+    if language not in LANGUAGES:
+        raise DataError(f"it is in no language that there is: {language!r}")
+    return Checks(language, {key.sheet.slug: key for key in keys})

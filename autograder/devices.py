@@ -4,15 +4,17 @@ Stands on private API of PyTorch (written for 2.13); where that has changed, or 
 the question is not asked and nothing is said.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from autograder.make import Trial
-from autograder.runners import build_inputs, tensors_in
+from autograder.make import Recipe, Trial
+from autograder.runners import build_inputs, run_out, tensors_in
 
 _MADE_UP = "gpu"
 # What PyTorch says when two devices meet, in fake tensors and in its own checks.
@@ -22,18 +24,19 @@ _TELLS = ("unhandled device", "fake device propagation", "expected all tensors t
 def stays_on_device(trial: Trial, namespace: Mapping[str, Any]) -> bool:
     """Whether the answer runs, and returns, on the device of its inputs; True where that cannot be found out.
 
-    To be called in a process of its own: it registers a device and replaces `Module.to` for good.
+    To be called in a process of its own: it registers a device for good.
     """
     if not _register():
         return True
     answer, fields = namespace[trial.answer or ""], trial.fields
     try:
-        real = build_inputs(fields["inputs"], "cpu")
-        with FakeTensorMode():
+        with FakeTensorMode(), _module_to():
             called = _module(answer, fields) if trial.runner == "module" else answer
-            inputs = {name: _moved(value) for name, value in real.items()}
+            inputs = build_inputs(_moved(fields["inputs"]), _MADE_UP)
+            if trial.runner != "module" and not any(True for _ in tensors_in(inputs)):
+                return True  # nothing says where the result belongs
             values, count = list(inputs.values()), fields["positional"]
-            result = called(*values[:count], **dict(list(inputs.items())[count:]))
+            result = run_out(called(*values[:count], **dict(list(inputs.items())[count:])))
             return all(value.device.type == _MADE_UP for value in tensors_in(result))
     except Exception as error:
         # Anything else is something that fake tensors cannot do (.item(), an `if` on values): no fault of the answer.
@@ -42,18 +45,21 @@ def stays_on_device(trial: Trial, namespace: Mapping[str, Any]) -> bool:
 
 
 def _module(answer: Any, fields: Mapping[str, Any]) -> Callable[..., Any]:
-    module: nn.Module = answer(**fields["init"])
+    module: nn.Module = answer(**build_inputs(_moved(fields["init"]), _MADE_UP))
     dtype = next((value.dtype for value in fields["state"].values() if value.is_floating_point()), torch.float32)
     module = module.to(device=_MADE_UP, dtype=dtype)
     return getattr(module, fields["method"]) if fields["method"] else module
 
 
 def _moved(value: Any) -> Any:
+    """Fake tensors on the made-up device in place of the tensors, those in recipes too."""
     if isinstance(value, Tensor):
         return torch.empty(value.shape, dtype=value.dtype, device=_MADE_UP)
     if isinstance(value, list | tuple):
         return type(value)(_moved(item) for item in value)
-    return {key: _moved(item) for key, item in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, Recipe):
+        return replace(value, args=_moved(value.args), kwargs=_moved(value.kwargs))
+    return {key: _moved(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
 def warm_up() -> None:
@@ -72,16 +78,27 @@ def _register() -> bool:
             from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
             _setup_privateuseone_for_python_backend(_MADE_UP)
-            nn.Module.to = _to  # type: ignore[method-assign,assignment]
             _registered = True
         except Exception:
             _registered = False
     return _registered
 
 
+@contextlib.contextmanager
+def _module_to() -> Iterator[None]:
+    """Put `_to` in place of `Module.to` for a while."""
+    stock = nn.Module.to
+    nn.Module.to = _to  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        nn.Module.to = stock  # type: ignore[method-assign]
+
+
 def _to(self: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
     """`Module.to` that rebuilds parameters: the stock one cannot swap fake tensors across devices."""
     device, dtype, _, _ = torch._C._nn._parse_to(*args, **kwargs)
+    rebuilt: dict[int, nn.Parameter] = {}  # by the parameter that each replaces, so that tied ones stay tied
 
     def move(value: Tensor) -> Tensor:
         return value.to(device, dtype if value.is_floating_point() else None)
@@ -90,7 +107,9 @@ def _to(self: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
         for module in self.modules():
             for name, parameter in module._parameters.items():
                 if parameter is not None:
-                    module._parameters[name] = nn.Parameter(move(parameter), parameter.requires_grad)
+                    if id(parameter) not in rebuilt:
+                        rebuilt[id(parameter)] = nn.Parameter(move(parameter), parameter.requires_grad)
+                    module._parameters[name] = rebuilt[id(parameter)]
             for name, buffer in module._buffers.items():
                 if buffer is not None:
                     module._buffers[name] = move(buffer)

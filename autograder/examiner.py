@@ -5,6 +5,7 @@ import stat
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from traitlets import CaselessStrEnum, Integer
@@ -20,6 +21,8 @@ from autograder.make import Trial
 from autograder.runners import Outcome, as_outcome, failure
 from autograder.serialize import MAX_BYTES, decode
 from autograder.verdict import Verdict
+
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a pipe in a reply's place must not make the grader wait
 
 
 class Exam(LoggingConfigurable):
@@ -53,12 +56,13 @@ def _key(exercise: Exercise, seed: int, device: str) -> Key:
 
 def mark(key: Key, folder: Path) -> Verdict:
     """Read the replies that a kernel left in `folder` and judge them; the better of the two rounds counts."""
-    count = len(key.trials)
-    rounds = [
-        judge(key.sheet, [_reply(folder, start + i, trial) for i, trial in enumerate(key.trials)])
-        for start in ((0, count) if key.stand_ins else (0,))
-    ]
-    return carried(rounds[0], rounds[1], key) if len(rounds) == 2 else rounds[0]
+    count, rounds = len(key.trials), 2 if key.stand_ins else 1
+    leaves = [_read(folder, rounds * count + i) is True for i in range(count)] if key.device else [False] * count
+    verdicts = []
+    for start in range(0, rounds * count, count):
+        outcomes = [_reply(folder, start + i, trial) for i, trial in enumerate(key.trials)]
+        verdicts.append(judge(key.sheet, [{**o, "device": leaves[i]} for i, o in enumerate(outcomes)]))
+    return carried(verdicts[0], verdicts[1], key) if len(verdicts) == 2 else verdicts[0]
 
 
 def unasked(key: Key) -> Verdict:
@@ -72,16 +76,21 @@ def seconds_for(trials: Sequence[Trial], rounds: int) -> float:
 
 
 def _reply(folder: Path, index: int, trial: Trial) -> Outcome:
-    """One outcome from a file that a student's process wrote: data, bounded, and never followed through a link."""
-    path = reply_path(folder, index)
+    return as_outcome(_read(folder, index), trial)
+
+
+def _read(folder: Path, index: int) -> Any:
+    """A reply from a file that a student's process wrote: data, bounded, and never followed through a link."""
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as stream:
+        handle = os.open(reply_path(folder, index), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | _NONBLOCK)
+        try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                return as_outcome(failure("unreadable"), trial)
-            data = stream.read(MAX_BYTES + 1)
-        return as_outcome(decode(data), trial)
+                return failure("unreadable")
+            with os.fdopen(handle, "rb", closefd=False) as stream:
+                return decode(stream.read(MAX_BYTES + 1))
+        finally:
+            os.close(handle)
     except FileNotFoundError:
-        return as_outcome(failure("crash"), trial)
+        return failure("crash")
     except (OSError, DataError):
-        return as_outcome(failure("unreadable"), trial)
+        return failure("unreadable")

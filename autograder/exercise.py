@@ -92,7 +92,9 @@ class Exercise:
         """The student's self-check sees this case; it carries no marks. Options are the fields of `Case`."""
         return self._case(Text(en, ja), visible=True, weight=0.0, **options)
 
-    def hidden(self, *, en: str, ja: str, weight: float = 1.0, **options: Any) -> Callable[[Callable[[Make], Any]], Any]:
+    def hidden(
+        self, *, en: str, ja: str, weight: float = 1.0, **options: Any
+    ) -> Callable[[Callable[[Make], Any]], Any]:
         """The grader alone sees this case, and it carries `weight` of the marks. Options are the fields of `Case`."""
         return self._case(Text(en, ja), visible=False, weight=weight, **options)
 
@@ -176,6 +178,8 @@ class Exercise:
             found.append("there is no hidden case with weight: add one with @exercise.hidden")
         if any(case.judge for case in self.cases if case.visible):
             found.append("a visible case cannot have its own judge: a student's machine does not hold it")
+        if any(not case.weight >= 0 for case in self.cases):
+            found.append("a case has a weight below 0")
         names = [case.name.en for case in self.cases]
         found += [f"two cases are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
         texts = [self.title, *(case.name for case in self.cases)]

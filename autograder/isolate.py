@@ -1,5 +1,6 @@
 """Runs jobs in forked children, so that a loop without end, a crash or a changed global stays in its own job."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -28,7 +29,11 @@ def run_isolated(work: Callable[[int], bytes], seconds: Sequence[float], folder:
         child = os.fork()
         if child == 0:
             _be_child(work, range(done, count), folder)
-        done = _watch(child, done, seconds, folder)
+        try:
+            done = _watch(child, done, seconds, folder)
+        except BaseException:  # whoever waits was interrupted: nothing is left behind
+            _end(child, ended=False)
+            raise
 
 
 def _be_child(work: Callable[[int], bytes], jobs: range, folder: Path) -> None:
@@ -50,19 +55,21 @@ def _be_child(work: Callable[[int], bytes], jobs: range, folder: Path) -> None:
 def _watch(child: int, done: int, seconds: Sequence[float], folder: Path) -> int:
     """Wait until the child has ended; returns the number of jobs that have a reply then."""
     deadline = time.monotonic() + seconds[done]
-    pause = _POLL
-    while True:
-        ended, _ = os.waitpid(child, os.WNOHANG)
-        before = done
-        while done < len(seconds) and reply_path(folder, done).exists():
-            done += 1
-        if done > before and done < len(seconds):
-            deadline, pause = time.monotonic() + seconds[done], _POLL
-        if ended or done == len(seconds) or time.monotonic() > deadline:
-            break
-        time.sleep(pause)
-        pause = min(pause * 1.2, 0.05)
-    _end(child, ended=bool(ended))
+    pause, ended = _POLL, 0
+    try:
+        while True:
+            ended, _ = os.waitpid(child, os.WNOHANG)
+            before = done
+            while done < len(seconds) and reply_path(folder, done).exists():
+                done += 1
+            if done > before and done < len(seconds):
+                deadline, pause = time.monotonic() + seconds[done], _POLL
+            if ended or done == len(seconds) or time.monotonic() > deadline:
+                break
+            time.sleep(pause)
+            pause = min(pause * 1.2, 0.05)
+    finally:  # an interrupt from the keyboard does not reach a child in a group of its own
+        _end(child, ended=bool(ended))
     if done < len(seconds):
         what = failure("crash") if ended else failure("time", seconds=seconds[done])
         _write(reply_path(folder, done), encode(what))
@@ -72,11 +79,9 @@ def _watch(child: int, done: int, seconds: Sequence[float], folder: Path) -> int
 
 def _end(child: int, *, ended: bool) -> None:
     """End the child and all that it started; a child that leaves its own group is ended by itself."""
-    for kill in (os.killpg, os.kill):
-        try:
+    for kill in (os.killpg,) if ended else (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(child, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
     if not ended:
         os.waitpid(child, 0)
 

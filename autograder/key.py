@@ -13,7 +13,7 @@ from autograder.exercise import Case, ConceptQuestion, Exercise
 from autograder.judge import Expected, Sheet, Tolerance
 from autograder.make import Trial
 from autograder.runners import run
-from autograder.serialize import decode, encode
+from autograder.serialize import Opaque, decode, encode
 from autograder.text import Text
 from autograder.verdict import Named
 
@@ -47,7 +47,9 @@ def make_key(exercise: Exercise, seed: int, *, device: str = "cpu", hidden: bool
     named = [Named(mistake.name, mistake.says, mistake.hint) for mistake in mistakes]
     expected = [_expected(exercise, case, trial, device) for case, trial in zip(cases, trials, strict=True)]
     sheet = Sheet(exercise.slug, exercise.title, exercise.points, named, expected)
-    form = Trial("value", exercise.slug, {"choices": exercise.choices}) if isinstance(exercise, ConceptQuestion) else None
+    form = None
+    if isinstance(exercise, ConceptQuestion):
+        form = Trial("value", exercise.slug, {"choices": exercise.choices})
     return Key(
         sheet,
         tuple(trials),
@@ -66,10 +68,25 @@ def _expected(exercise: Exercise, case: Case, trial: Trial, device: str) -> Expe
             f"{exercise.slug}: the reference fails on the case {case.name.en!r}: {outcome['failure']}: "
             "mend the reference or the case"
         )
+    sent = as_sent(outcome)
+    odd = "more than can be sent" if "failure" in sent else _no_data(sent)
+    if odd is not None:
+        raise CourseError(
+            f"{exercise.slug}: on the case {case.name.en!r} the reference gives {odd}, which cannot be compared: "
+            "let it return tensors, numbers, texts, lists or dicts"
+        )
     mistakes = [as_sent(run(trial, mistake.answers)) for mistake in exercise.mistakes]
     judge = partial(case.judge, trial.fields.get("inputs", {})) if case.judge is not None else None
     tolerance = Tolerance(case.rtol, case.atol, device)
-    return Expected(case.name, case.visible, case.weight, as_sent(outcome), mistakes, tolerance, judge)
+    return Expected(case.name, case.visible, case.weight, sent, mistakes, tolerance, judge)
+
+
+def _no_data(tree: Any) -> str | None:
+    """What in an outcome is no data, by the name of its type: two of that type would count as equal."""
+    if isinstance(tree, Opaque):
+        return f"a {tree.type_name}"
+    parts = list(tree.values()) if isinstance(tree, Mapping) else tree if isinstance(tree, list | tuple) else ()
+    return next((found for found in map(_no_data, parts) if found is not None), None)
 
 
 def as_sent(outcome: Any) -> Any:

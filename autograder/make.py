@@ -13,7 +13,8 @@ from torch import Tensor, nn
 class Recipe:
     """Something that is not data (a model, an optimizer, axes), to be built on both sides from a public builder.
 
-    `target` is "package.module:name"; `seed` is set before building, so that random weights are equal.
+    `target` is "package.module:name"; `seed` is set before building, so that random weights are equal. What is built
+    is float64 as all inputs are, unless the builder itself says otherwise.
     """
 
     target: str
@@ -24,7 +25,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Ref:
-    """In a recipe's arguments: the input of that name, built before it (an optimizer's model)."""
+    """In a recipe's arguments: the input of that name (an optimizer's model)."""
 
     name: str
 
@@ -44,8 +45,9 @@ class Trial:
         """
         fields = {**self.fields, **options}
         if "inputs" in fields:
-            called = reference.forward if inspect.isclass(reference) and issubclass(reference, nn.Module) else reference
-            called = getattr(reference, fields["method"]) if fields.get("method") else called
+            is_module = isinstance(reference, type) and issubclass(reference, nn.Module)
+            method = fields.get("method") or ("forward" if is_module else None)
+            called = getattr(reference, method) if method else reference
             names = [name for name in inspect.signature(called).parameters if name != "self"]
             inputs = dict(fields["inputs"])
             ordered = {name: inputs.pop(name) for name in names if name in inputs}
@@ -86,16 +88,25 @@ class Make:
         return mask.scatter(-1, chosen[..., :1], True).scatter(-1, chosen[..., 1:2], False)
 
     def state(self, module: nn.Module, std: float = 0.2) -> dict[str, Tensor]:
-        """A state dict for `module` whose parameters are redrawn at a visible scale, in float64."""
-        names = dict(module.named_parameters())
+        """A state dict for `module`, float64, whose parameters are redrawn at a visible scale; tied ones stay equal."""
+        drawn: dict[int, Tensor] = {}
+        redrawn = {}
+        for name, parameter in module.named_parameters(remove_duplicate=False):
+            if id(parameter) not in drawn:
+                drawn[id(parameter)] = self.normal(*parameter.shape, scale=std)
+            redrawn[name] = drawn[id(parameter)]
         return {
-            name: self.normal(*value.shape, scale=std) if name in names else value.clone()
+            name: redrawn[name] if name in redrawn else value.double() if value.is_floating_point() else value.clone()
             for name, value in module.state_dict().items()
         }
 
     def recipe(self, target: str, *args: Any, seed: int = 0, **kwargs: Any) -> Recipe:
         """Something that is not data; see `Recipe`."""
         return Recipe(target, args, kwargs, seed)
+
+    def ref(self, name: str) -> Ref:
+        """In a recipe's arguments: the input of that name; see `Ref`."""
+        return Ref(name)
 
     def call(self, answer: str | None = None, /, *, after: tuple[str, ...] = (), **inputs: Any) -> Trial:
         """Call a function. `after` names inputs (a model, an optimizer) whose state is compared after the call."""
@@ -113,6 +124,9 @@ class Make:
         **inputs: Any,
     ) -> Trial:
         """Build a module with `init`, load weights redrawn at std 0.2, and call it (or `method`) on the inputs."""
+        from autograder.runners import build_inputs  # it stands on this module
+
         torch.manual_seed(0)
-        fields = {"init": dict(init), "state": self.state(reference(**init)), "train": train, "method": method}
+        state = self.state(reference(**build_inputs(init, "cpu")))
+        fields = {"init": dict(init), "state": state, "train": train, "method": method}
         return Trial("module", reference.__name__, {**fields, "inputs": inputs, "after": list(after)})

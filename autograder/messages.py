@@ -47,7 +47,9 @@ FINDINGS: dict[str, Text] = {
     "none": Text(
         "{where}None was returned: is there a return?", "{where}None が返されました。return を書き忘れていませんか。"
     ),
-    "type": Text("{where}a {actual} was returned instead of {expected}.", "{where}{expected} ではなく {actual} が返されました。"),
+    "type": Text(
+        "{where}a {actual} was returned instead of {expected}.", "{where}{expected} ではなく {actual} が返されました。"
+    ),
     "length": Text(
         "{where}{actual} values were returned instead of {expected}.",
         "{where}返された値の数が {actual} 個です (正しくは {expected} 個)。",
@@ -58,14 +60,18 @@ FINDINGS: dict[str, Text] = {
     "shape": Text(
         "{where}the shape is {actual} instead of {expected}.", "{where}形状が {actual} です (正しくは {expected})。"
     ),
-    "dtype": Text("{where}the dtype is {actual} instead of {expected}.", "{where}dtype が {actual} です (正しくは {expected})。"),
+    "dtype": Text(
+        "{where}the dtype is {actual} instead of {expected}.", "{where}dtype が {actual} です (正しくは {expected})。"
+    ),
     "values": Text(
         "{where}{differ} of {total} entries differ, the largest by {worst:.2g} at {index}"
         " (expected {expected:.4g}, got {actual:.4g})",
         "{where}{total} 個中 {differ} 個の要素が異なります。最大の差は {index} の {worst:.2g} です"
         " (正解 {expected:.4g}、あなたの値 {actual:.4g})",
     ),
-    "plain": Text("{where}expected {expected}, got {actual}.", "{where}正解は {expected}、あなたの答えは {actual} です。"),
+    "plain": Text(
+        "{where}expected {expected}, got {actual}.", "{where}正解は {expected}、あなたの答えは {actual} です。"
+    ),
     "detached": Text(
         "no gradient flows back to {name}: did you use .detach(), .item(), .data or NumPy?",
         "{name} まで勾配が伝わりません。.detach()・.item()・.data・NumPy を使っていませんか。",
@@ -80,7 +86,9 @@ FINDINGS: dict[str, Text] = {
 HIDDEN_FINDINGS: dict[str, Text] = {
     "not_callable": Text("{answer} is not a function.", "{answer} が関数ではありません。"),
     "raised": Text("it stopped with {type}.", "{type} が発生して止まりました。"),
-    "raised_at": Text("it stopped with {type} (line {line} of your cell).", "{type} が発生して止まりました (セルの {line} 行目)。"),
+    "raised_at": Text(
+        "it stopped with {type} (line {line} of your cell).", "{type} が発生して止まりました (セルの {line} 行目)。"
+    ),
     "parameters": Text(
         "{answer} does not have the parameters that the text names: keep the given __init__.",
         "{answer} のパラメータ名が本文と違います。与えられた __init__ を変えないでください。",
@@ -100,7 +108,8 @@ REMARKS: dict[str, Text] = {
         "{names} をその場で書き換えています。呼び出し側のテンソルも変わってしまいます (減点はありません)。",
     ),
     "elsewhere": Text(
-        "the result is on {devices}, not on the inputs' device.", "返り値が入力とは別のデバイス ({devices}) にあります。"
+        "the result is on {devices}, not on the inputs' device.",
+        "返り値が入力とは別のデバイス ({devices}) にあります。",
     ),
     "device": Text(
         "on a GPU this would stop: a tensor is made without a device. Use device=x.device. It costs no marks here.",
@@ -137,11 +146,12 @@ VERDICT: dict[str, Text] = {
 CHECK: dict[str, Text] = {
     "missing_file": Text(
         "{file} is not here: it came with this notebook; put it back beside it, or fetch the assignment again.",
-        "{file} が見つかりません。ノートブックと一緒に配布されたファイルです。同じフォルダに戻すか、課題を取得し直してください。",
+        "{file} が見つかりません。ノートブックと一緒に配布されたファイルです。"
+        "同じフォルダに戻すか、課題を取得し直してください。",
     ),
     "damaged_file": Text(
-        "{file} is damaged ({why}): fetch the assignment again and copy that file over.",
-        "{file} が壊れています ({why})。課題を取得し直して、このファイルを上書きしてください。",
+        "{file} is damaged or cut short: fetch the assignment again and copy that file over.",
+        "{file} が壊れているか、途中で切れています。課題を取得し直して、このファイルを上書きしてください。",
     ),
     "other_version": Text(
         "{file} was made for another version of autograder (format {theirs}, this one reads {ours}): run"

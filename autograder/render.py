@@ -37,7 +37,8 @@ def as_html(verdict: Verdict, language: str) -> str:
     """The verdict as one `<div>`; everything that came from a student's process is escaped."""
     template = _environment().get_template("verdict.html.j2")
     pictures = [_pictures(case, language) for case in verdict.cases]
-    return template.render(v=verdict, cases=list(zip(verdict.cases, pictures, strict=True)), **_words(verdict, language))
+    cases = list(zip(verdict.cases, pictures, strict=True))
+    return template.render(v=verdict, cases=cases, **_words(verdict, language))
 
 
 def as_mimebundle(verdict: Verdict, language: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How an answer is run on a trial. The only code that touches an answer; what comes out is plain data, an outcome.
 
 An outcome is a dict: either {"failure": {...}} or
-    result     what the answer returned, as nested data
+    result     what the answer returned, as nested data (see `as_data`)
     again      what a second call on fresh inputs returned
     gradients  of a fixed projection of the result, by input and parameter name (None where nothing flows)
     after      the state of inputs that the trial names, after the call
@@ -11,6 +11,7 @@ An outcome is a dict: either {"failure": {...}} or
 
 import contextlib
 import importlib
+import itertools
 import linecache
 import random
 import sys
@@ -28,6 +29,7 @@ from autograder.make import Recipe, Ref, Trial
 Outcome = dict[str, Any]
 Runner = Callable[[Trial, Mapping[str, Any], str], Outcome]
 MAX_MESSAGE = 400  # characters of an exception's message that are kept
+MAX_ITEMS = 10_000  # what is taken at most of an iterator, which may never end
 
 
 def run(trial: Trial, namespace: Mapping[str, Any], device: str = "cpu") -> Outcome:
@@ -117,11 +119,11 @@ def _outcome(trial: Trial, device: str, build: Callable[[], tuple[Callable[..., 
         values = list(given.values())
         count = fields["positional"]
         with _seeded(1):
-            result = called(*values[:count], **dict(list(given.items())[count:]))
+            result = run_out(called(*values[:count], **dict(list(given.items())[count:])))
         outcome[key] = as_data(result)
         if key == "again":
             break
-        if leaves:
+        if fields.get("gradients"):
             outcome["gradients"] = _gradients(result, {**leaves, **parameters})
         outcome["after"] = {name: as_data(given[name]) for name in fields.get("after", ())}
         outcome["changed"] = [name for name, value in before.items() if not _unchanged(value, given[name])]
@@ -151,10 +153,11 @@ def _gradients(result: Any, sources: Mapping[str, Tensor]) -> dict[str, Tensor |
             weight = torch.cos(1.7 * torch.arange(value.numel(), dtype=torch.float64) + index).reshape(value.shape)
             part = (value * weight.to(value)).sum()
             total = part if total is None else total + part.to(total)
-    if total is None:
+    live = {name: source for name, source in sources.items() if source.requires_grad}  # a frozen parameter is not
+    if total is None or not live:
         return dict.fromkeys(sources)
-    found = torch.autograd.grad(total, list(sources.values()), allow_unused=True)
-    return dict(zip(sources, found, strict=True))
+    found = torch.autograd.grad(total, list(live.values()), allow_unused=True)
+    return {**dict.fromkeys(sources), **dict(zip(live, found, strict=True))}
 
 
 def _unchanged(before: Tensor, after: Any) -> bool:
@@ -177,51 +180,82 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
             yield from tensors_in(item)
 
 
+class _Yielded(list[Any]):
+    """What an iterator gave."""
+
+
+def run_out(value: Any) -> Any:
+    """What an iterator (a generator function's result) gives; any other value as it is."""
+    return _Yielded(itertools.islice(value, MAX_ITEMS)) if isinstance(value, Iterator) else value
+
+
 def as_data(value: Any) -> Any:
-    """What is compared of a result that is not data itself: a picture's contents, a model's or optimizer's state."""
+    """What is compared of a result that is not data itself: a picture's contents, a model's or optimizer's state.
+
+    A model is compared by its state and by which parameters are trainable, not by its mode: that shows in values. An
+    iterator is compared by what it yields, and is not alike to a list.
+    """
     axes = sys.modules.get("matplotlib.axes")
     if axes is not None and isinstance(value, axes.Axes):
         from autograder.drawn import drawn  # matplotlib is loaded only where something was drawn
 
         return drawn(value)
     if isinstance(value, nn.Module):
-        return {"state": dict(value.state_dict()), "training": value.training}
+        trainable = [name for name, parameter in value.named_parameters() if parameter.requires_grad]
+        return {"what": "Module", "state": dict(value.state_dict()), "trainable": trainable}
     if isinstance(value, torch.optim.Optimizer):
-        return value.state_dict()
+        return {"what": "Optimizer", **as_data(value.state_dict())}
+    if isinstance(value, _Yielded):
+        return {"what": "generator", "yields": as_data(list(value))}
     if isinstance(value, Mapping):
         return {key: as_data(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_data(item) for item in value]
-    return value
+    return str(value) if isinstance(value, str) else value  # np.str_ is a string, too
 
 
 # -- inputs --------------------------------------------------------------------------------------------------------
 
 
 def build_inputs(inputs: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """Fresh inputs on `device`: tensors cloned, recipes built in order, each seeded by itself."""
+    """Fresh inputs on `device`: tensors cloned, recipes built, each seeded by itself and after what it refers to."""
     built: dict[str, Any] = {}
-    for name, value in inputs.items():
-        built[name] = _fresh(value, device, built)
-    return built
+
+    def of(name: str) -> Any:
+        if name not in built:
+            built[name] = _fresh(inputs[name], device, of)
+        return built[name]
+
+    return {name: of(name) for name in inputs}
 
 
-def _fresh(value: Any, device: str, built: Mapping[str, Any]) -> Any:
+def _fresh(value: Any, device: str, of: Callable[[str], Any]) -> Any:
     if isinstance(value, Tensor):
         return value.detach().clone().to(device)
     if isinstance(value, Ref):
-        return built[value.name]
+        return of(value.name)
     if isinstance(value, Recipe):
-        args = [_fresh(item, device, built) for item in value.args]
-        kwargs = {name: _fresh(item, device, built) for name, item in value.kwargs.items()}
-        with _seeded(value.seed):
+        args = [_fresh(item, device, of) for item in value.args]
+        kwargs = {name: _fresh(item, device, of) for name, item in value.kwargs.items()}
+        with _seeded(value.seed), _float64():
             made = resolve(value.target)(*args, **kwargs)
         return made.to(device) if isinstance(made, nn.Module) else made
     if isinstance(value, Mapping):
-        return {name: _fresh(item, device, built) for name, item in value.items()}
+        return {name: _fresh(item, device, of) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_fresh(item, device, built) for item in value)
+        return type(value)(_fresh(item, device, of) for item in value)
     return value
+
+
+@contextlib.contextmanager
+def _float64() -> Iterator[None]:
+    """Make what is built here float64, as the inputs that it meets are."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
 
 
 def resolve(target: str) -> Any:
@@ -267,9 +301,9 @@ def _raised(error: BaseException, answer: str, namespace: Mapping[str, Any]) -> 
         for frame, line in traceback.walk_tb(error.__traceback__)
         if frame.f_globals is namespace or frame.f_code.co_qualname.split(".")[0] == answer
     ]
-    if isinstance(error, NotImplementedError) and frames:
-        if frames[-1][0].f_code.co_qualname.split(".")[0] == answer and not str(error):
-            return failure("not_attempted", answer=answer)
+    blank = isinstance(error, NotImplementedError) and not str(error)
+    if blank and frames and frames[-1][0].f_code.co_qualname.split(".")[0] == answer:
+        return failure("not_attempted", answer=answer)
     details: dict[str, Any] = {"type": type(error).__name__[:80], "message": _message(error)}
     if frames:
         frame, line = frames[-1]
@@ -287,10 +321,8 @@ def _message(error: BaseException) -> str:
 
 # -- outcomes from another process ---------------------------------------------------------------------------------
 
-_FAILURES = frozenset(
-    "missing not_attempted not_callable not_a_module parameters not_a_choice not_a_number raised time crash "
-    "unreadable unasked".split()
-)
+_UNFIT = ("missing", "not_attempted", "not_callable", "not_a_module", "parameters", "not_a_choice", "not_a_number")
+_FAILURES = frozenset((*_UNFIT, "raised", "time", "crash", "unreadable", "unasked"))
 _DEVICES = ("cpu", "cuda", "mps", "xpu", "meta")
 
 
@@ -304,21 +336,20 @@ def as_outcome(data: Any, trial: Trial) -> Outcome:
         return failure("unreadable")
     failed = data.get("failure")
     if failed is not None:
-        if not isinstance(failed, dict) or failed.get("kind") not in _FAILURES:
+        kind = failed.get("kind") if isinstance(failed, dict) else None
+        if not isinstance(kind, str) or kind not in _FAILURES:
             return failure("unreadable")
         texts = {key: str(failed.get(key, ""))[:MAX_MESSAGE] for key in ("type", "message", "source")}
         line = failed.get("line")
         at = {"line": line} if type(line) is int and 0 < line < 10_000 else {}
         choices, seconds = trial.fields.get("choices") or "", float(trial.fields.get("seconds", 0.0))
-        return failure(
-            failed["kind"], answer=trial.answer, choices=", ".join(choices), seconds=seconds, **texts, **at
-        )
+        return failure(kind, answer=trial.answer, choices=", ".join(choices), seconds=seconds, **texts, **at)
     if "result" not in data:
         return failure("unreadable")
     kept = {key: data[key] for key in ("result", "again", "gradients", "after") if key in data}
     seen = {"changed": [n for n in inputs if n in _as_list(data.get("changed"))]}
     seen["elsewhere"] = [place for place in _DEVICES if place in _as_list(data.get("elsewhere"))]
-    return {**kept, **seen, "device": data.get("device") is True}
+    return {**kept, **seen}
 
 
 def _as_list(value: Any) -> list[Any]:

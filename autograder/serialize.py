@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from autograder.errors import DataError
@@ -22,6 +21,10 @@ MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 24
 MAX_NODES = 100_000
 MAX_TEXT = 20_000  # characters of one string; a longer one is cut
+MAX_STRUCTURE = 8 * 2**20  # bytes of the structure, and of the list of tensors: parsing them takes far more memory
+_SIGNED, _UNSIGNED = (torch.int8, torch.int16, torch.int32, torch.int64), (torch.uint16, torch.uint32, torch.uint64)
+_REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_DTYPES = frozenset((torch.bool, torch.uint8, *_SIGNED, *_UNSIGNED, *_REAL))
 _TREE = "tree"
 _EXACT_INTEGER = 2**53  # JSON numbers above it are not exact everywhere
 
@@ -41,6 +44,8 @@ def encode(tree: Any) -> bytes:
     packer = _Packer()
     node = packer.pack(tree, 0)
     text = json.dumps(node, ensure_ascii=True, allow_nan=False).encode()
+    if len(text) > MAX_STRUCTURE:
+        raise DataError(f"the value's texts and numbers take more than {MAX_STRUCTURE:,} bytes")
     tensors = {**packer.tensors, _TREE: torch.frombuffer(bytearray(text), dtype=torch.uint8)}
     return safetensors.torch.save(tensors)
 
@@ -55,12 +60,16 @@ def decode(data: bytes, *, recipes: bool = False, limit: int = MAX_BYTES) -> Any
     """
     if len(data) > limit:
         raise DataError(f"the reply is {len(data):,} bytes long; at most {limit:,} are accepted")
+    if int.from_bytes(data[:8], "little") > MAX_STRUCTURE:  # safetensors begins with the length of its list of tensors
+        raise DataError("the bytes are not a whole message (too long a header)")
     try:
         tensors = safetensors.torch.load(data)
-        text = tensors.pop(_TREE).numpy().tobytes().decode("ascii")
-        node = json.loads(text)
-    except (SafetensorError, KeyError, ValueError, RecursionError, TypeError, RuntimeError, OverflowError) as error:
+        text = tensors.pop(_TREE).numpy().tobytes()
+        node = json.loads(text.decode("ascii")) if len(text) <= MAX_STRUCTURE else None
+    except Exception as error:  # whatever the two libraries say to bytes that they do not know
         raise DataError(f"the bytes are not a whole message ({type(error).__name__})") from None
+    if len(text) > MAX_STRUCTURE or not all(tensor.dtype in _DTYPES for tensor in tensors.values()):
+        raise DataError("the message is not of this format")
     return _Unpacker(tensors, recipes).unpack(node, 0)
 
 
@@ -105,14 +114,24 @@ class _Packer:
         try:
             if isinstance(value, np.generic | np.ndarray):
                 value = torch.from_numpy(np.array(value))
-            if isinstance(value, Tensor):
-                name = f"t{len(self.tensors)}"
-                plain = value.detach().to("cpu").to_dense() if value.is_sparse else value.detach().to("cpu")
-                self.tensors[name] = plain.as_subclass(Tensor).resolve_conj().contiguous().clone()  # type: ignore[misc]
-                return {"x": name}
+            if isinstance(value, Tensor) and not value.is_nested:
+                return self._pack_tensor(value.detach().to("cpu"))
         except (TypeError, RuntimeError, ValueError, NotImplementedError):
             pass  # an array of objects, a quantised tensor, a tensor without storage: no data
         return {"o": type(value).__name__[:200]}
+
+    def _pack_tensor(self, value: Tensor) -> Any:
+        if value.numel() * value.element_size() > MAX_BYTES:  # before it is laid out: it may be one number, expanded
+            raise DataError(f"the value has a tensor of more than {MAX_BYTES:,} bytes")
+        plain = value if value.layout is torch.strided else value.to_dense()
+        plain = plain.as_subclass(Tensor).resolve_conj().resolve_neg()  # type: ignore[misc]
+        if plain.is_complex():
+            return {"z": self._pack_tensor(torch.view_as_real(plain))["x"]}  # safetensors has no complex128
+        if plain.dtype not in _DTYPES:
+            return {"o": f"Tensor of {str(plain.dtype).removeprefix('torch.')}"}
+        name = f"t{len(self.tensors)}"
+        self.tensors[name] = plain.contiguous().clone()
+        return {"x": name}
 
 
 class _Unpacker:
@@ -126,13 +145,15 @@ class _Unpacker:
         if node is None or isinstance(node, bool | int):
             return node
         if isinstance(node, str):
-            return node[:MAX_TEXT]
+            return _whole(node[:MAX_TEXT])
         if not isinstance(node, dict) or len(node) != 1:
             raise DataError("the message has a part that is not of this format")
         ((kind, body),) = node.items()
         try:
             return self._unpack_kind(kind, body, depth)
-        except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
+        except DataError:
+            raise
+        except Exception:
             raise DataError(f"the message has a malformed part of kind {str(kind)[:20]!r}") from None
 
     def _unpack_kind(self, kind: str, body: Any, depth: int) -> Any:
@@ -142,6 +163,8 @@ class _Unpacker:
             return float.fromhex(body)
         if kind == "c":
             return complex(float.fromhex(body[0]), float.fromhex(body[1]))
+        if kind in ("l", "u", "d") and not isinstance(body, list):
+            raise TypeError(kind)
         if kind in ("l", "u"):
             items = [self.unpack(item, depth + 1) for item in body]
             return items if kind == "l" else tuple(items)
@@ -149,8 +172,10 @@ class _Unpacker:
             return {self._key(key, depth): self.unpack(item, depth + 1) for key, item in body}
         if kind == "x":
             return self.tensors[body]
+        if kind == "z":
+            return torch.view_as_complex(self.tensors[body])
         if kind == "o":
-            return Opaque(str(body)[:200])
+            return Opaque(_whole(str(body)[:200]))
         if kind in ("r", "n") and not self.recipes:
             raise DataError("the message holds a recipe where only data is accepted")
         if kind == "n":
@@ -165,6 +190,11 @@ class _Unpacker:
         if isinstance(key, bool) or not isinstance(key, str | int):
             raise DataError("the message has a key that is neither text nor a whole number")
         return key
+
+
+def _whole(text: str) -> str:
+    """The text without halves of surrogate pairs, which JSON can carry and no file in UTF-8 can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _is_named_tuple(value: Any) -> bool:

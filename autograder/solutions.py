@@ -51,10 +51,10 @@ def _load_chapter(folder: Path, stamp: tuple[tuple[str, int], ...]) -> dict[str,
     owners: dict[str, str] = {}
     for path, _ in stamp:
         exercise = load_exercise(Path(path))
-        for name in exercise.answers:
+        for name in {exercise.slug: None, **exercise.answers}:  # check("name") takes either
             if name in owners:
                 raise CourseError(
-                    f"{_short(Path(path))}: {name} is an answer of {owners[name]}.py already: rename one of the two"
+                    f"{_short(Path(path))}: the name {name} is taken by {owners[name]}.py: rename one of the two"
                 )
             owners[name] = exercise.slug
         chapter[exercise.slug] = exercise
@@ -70,12 +70,13 @@ def _import(path: Path) -> ModuleType:
     sys.modules[name] = module  # inspect and dataclasses look the module up by name
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
         line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
         at = f" (line {line})" if line else ""
-        raise CourseError(f"{_short(path)} cannot be imported{at}: {type(error).__name__}: {error}") from None
+        says = " ".join(str(error).split())
+        raise CourseError(f"{_short(path)} cannot be imported{at}: {type(error).__name__}: {says}: mend it") from None
     return module
 
 

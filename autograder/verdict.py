@@ -146,15 +146,12 @@ class Verdict:
         }
 
     def summary(self) -> Text:
-        """One line: what `nbgrader validate` and a log show."""
-        line = VERDICT["cases"].format(passed=self.passed, total=len(self.cases))
-        status = VERDICT[self.status]
-        said = Text("", "")
+        """One short line, which `nbgrader validate` cuts at 87 characters: what is wrong comes first."""
+        parts = [same(self.slug), VERDICT[self.status]]
         if self.mistake is not None:
-            said = Text(f" · {self.mistake.says.en}", f" · {self.mistake.says.ja}")
-        elif self.status == "not_attempted":
-            return Text(f"{self.slug} · {status.en}", f"{self.slug} · {status.ja}")
+            parts.append(self.mistake.says)
         elif self.status in ("wrong", "partly"):
-            first = next(case.says for case in self.cases if case.says is not None)
-            said = Text(f" · {first.en}", f" · {first.ja}")
-        return Text(f"{self.slug} · {status.en} · {line.en}{said.en}", f"{self.slug} · {status.ja} · {line.ja}{said.ja}")
+            parts.append(next(case.says for case in self.cases if case.says is not None))
+        elif self.status == "right":
+            parts.append(VERDICT["cases"].format(passed=self.passed, total=len(self.cases)))
+        return Text(" · ".join(part.en for part in parts), " · ".join(part.ja for part in parts))

@@ -340,7 +340,8 @@ def test_a_transposed_map_shows_other_data() -> None:
 def test_a_map_that_is_upside_down_shows_its_rows_and_their_labels_upside_down(draw: Draw) -> None:
     found = show(draw)
     assert torch.equal(found["image"], WEIGHTS.flip(0))
-    assert found["y_labels"] == ROWS[::-1] and found["x_labels"] == COLUMNS
+    assert found["y_labels"] == ROWS[::-1]
+    assert found["x_labels"] == COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -353,7 +354,8 @@ def test_a_map_that_is_upside_down_shows_its_rows_and_their_labels_upside_down(d
 def test_a_mirrored_map_shows_its_columns_and_their_labels_mirrored(draw: Draw) -> None:
     found = show(draw)
     assert torch.equal(found["image"], WEIGHTS.flip(1))
-    assert found["x_labels"] == COLUMNS[::-1] and found["y_labels"] == ROWS
+    assert found["x_labels"] == COLUMNS[::-1]
+    assert found["y_labels"] == ROWS
 
 
 def test_an_extent_and_limits_that_both_run_backwards_mirror_the_labels_only() -> None:
@@ -374,7 +376,8 @@ def test_an_extent_that_runs_backwards_mirrors_the_image_only() -> None:
 
 def test_labels_on_the_edges_of_cells_name_no_cell() -> None:
     found = show(steps(lambda ax: ax.pcolormesh(VALUES), lambda ax: ax.invert_yaxis(), label))
-    assert found["x_labels"] == [""] * 4 and found["y_labels"] == [""] * 3
+    assert found["x_labels"] == [""] * 4
+    assert found["y_labels"] == [""] * 3
     assert found["x_label"] == "key"
 
 
@@ -396,7 +399,8 @@ def test_labels_on_ticks_that_nobody_placed_are_told_where_they_stand() -> None:
 def test_the_numbers_that_matplotlib_writes_by_itself_are_no_labels() -> None:
     for draw in (lambda ax: ax.imshow(VALUES), lambda ax: ax.set_xticks(range(4)) and ax.imshow(VALUES)):
         found = show(draw)
-        assert found["x_labels"] == [""] * 4 and found["y_labels"] == [""] * 3
+        assert found["x_labels"] == [""] * 4
+        assert found["y_labels"] == [""] * 3
 
 
 def test_numbers_as_tokens_are_labels() -> None:
@@ -421,13 +425,15 @@ def test_numbers_as_tokens_are_labels() -> None:
 def test_hidden_axes_have_no_labels(hide: Draw) -> None:
     found = show(steps(imshow, hide))
     assert torch.equal(found["image"], WEIGHTS)
-    assert found["x_labels"] == [""] * 4 and found["y_labels"] == [""] * 3
+    assert found["x_labels"] == [""] * 4
+    assert found["y_labels"] == [""] * 3
     assert found["x_label"] == found["y_label"] == ""
 
 
 def test_tick_labels_that_are_switched_off_are_not_there() -> None:
     found = show(steps(imshow, lambda ax: ax.tick_params(labelbottom=False)))
-    assert found["x_labels"] == [""] * 4 and found["y_labels"] == ROWS
+    assert found["x_labels"] == [""] * 4
+    assert found["y_labels"] == ROWS
     assert show(steps(imshow, lambda ax: ax.xaxis.label.set_visible(False)))["x_label"] == ""
 
 
@@ -438,7 +444,8 @@ def test_swapped_axis_labels_show() -> None:
 
 def test_cells_and_labels_outside_the_limits_are_not_seen() -> None:
     found = show(steps(imshow, lambda ax: ax.set_xlim(0.5, 3.5)))
-    assert torch.equal(found["image"], WEIGHTS[:, 1:]) and found["x_labels"] == COLUMNS[1:]
+    assert torch.equal(found["image"], WEIGHTS[:, 1:])
+    assert found["x_labels"] == COLUMNS[1:]
     half = show(
         steps(imshow, lambda ax: ax.set_xlim(0, 3), lambda ax: ax.set_ylim(2, 0))
     )  # cells on the rim are cut in half
@@ -470,9 +477,12 @@ def test_a_single_cell_and_single_rows() -> None:
             lambda ax: ax.set_yticks([0], ["uno"]),
         )
     )
-    assert found["image"].tolist() == [[0.5]] and found["x_labels"] == ["one"] and found["y_labels"] == ["uno"]
+    assert found["image"].tolist() == [[0.5]]
+    assert found["x_labels"] == ["one"]
+    assert found["y_labels"] == ["uno"]
     row = show(steps(lambda ax: ax.pcolormesh(VALUES[:1]), lambda ax: ax.set_xticks(np.arange(4) + 0.5, COLUMNS)))
-    assert torch.equal(row["image"], WEIGHTS[:1]) and row["x_labels"] == COLUMNS
+    assert torch.equal(row["image"], WEIGHTS[:1])
+    assert row["x_labels"] == COLUMNS
     assert torch.equal(show(lambda ax: ax.imshow(VALUES[:, :1]))["image"], WEIGHTS[:, :1])
     assert torch.equal(show(lambda ax: ax.pcolormesh(VALUES[:, :1]))["image"], WEIGHTS[:, :1].flip(0))
 
@@ -565,7 +575,8 @@ def test_the_recipe_makes_fresh_axes_that_pyplot_does_not_know() -> None:
 
     before = pyplot.get_fignums()
     first, second = axes(), axes()
-    assert first is not second and first.figure is not second.figure
+    assert first is not second
+    assert first.figure is not second.figure
     assert isinstance(first.figure.canvas, FigureCanvasAgg)
     assert pyplot.get_fignums() == before
     assert not inspect.signature(axes).parameters

@@ -17,7 +17,7 @@ from autograder.solutions import load_chapter
 from autograder.text import LANGUAGES
 
 _MARK = re.compile(r"^\s*<!--\s*(\w+)\s*-->\s*$", re.MULTILINE)
-_QUESTION_TAG = "question"
+QUESTION_TAG = "question"
 _SOLUTIONS_HELP = "The folder of exercise files, one sub-folder an assignment, relative to the course's root."
 
 
@@ -58,7 +58,7 @@ class ClearBlanks(ClearSolutions):
         self, cell: NotebookNode, resources: dict[str, Any], index: int
     ) -> tuple[NotebookNode, dict[str, Any]]:
         cell, resources = super().preprocess_cell(cell, resources, index)
-        if _QUESTION_TAG in cell.metadata.get("tags", []):
+        if QUESTION_TAG in cell.metadata.get("tags", []):
             cell.source = cell.source.replace(self.code_stub[resources["language"]], "").strip()
         return cell, resources
 

@@ -146,6 +146,9 @@ class RestoreCells(OverwriteCells):
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         self.add_missing_cells = True
+        for cell in nb.cells:
+            if not cell.metadata.get("nbgrader"):  # DeduplicateIds leaves it empty, which OverwriteCells stumbles over
+                cell.metadata.pop("nbgrader", None)
         return super().preprocess(nb, resources)
 
     def add_missing_grade_cells(

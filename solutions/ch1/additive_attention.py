@@ -79,14 +79,11 @@ def _(make: Make) -> dict[str, Tensor]:
     return sentences(make, batch=3, keys=4, d_q=6, d_k=5, d_v=2, h=8)
 
 
-@exercise.hidden(en="a batch of one sentence", ja="文がひとつだけのバッチ")
+@exercise.hidden(
+    en="a batch of one sentence, and the gradients", ja="文がひとつだけのバッチと、その勾配", gradients=True
+)
 def _(make: Make) -> dict[str, Tensor]:
     return sentences(make, batch=1, keys=6, d_q=3, d_k=4, d_v=5, h=7)
-
-
-@exercise.hidden(en="the gradients", ja="勾配", gradients=True)
-def _(make: Make) -> dict[str, Tensor]:
-    return sentences(make, batch=2, keys=3, d_q=5, d_k=4, d_v=7, h=6)
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------------

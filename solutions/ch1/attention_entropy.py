@@ -46,6 +46,7 @@ def _(make: Make) -> dict[str, Tensor]:
     return {"weights": make.normal(2, 3, 4, 5).softmax(dim=-1)}
 
 
+# Partial credit: an answer that stumbles over zeros alone earns this one.
 @exercise.hidden(en="weights without zeros", ja="0 を含まない重み", **TOLERANCE)
 def _(make: Make) -> dict[str, Tensor]:
     return {"weights": make.normal(3, 2, 5, 7, scale=1.5).softmax(dim=-1)}

@@ -74,6 +74,7 @@ def _(make: Make) -> dict[str, Tensor]:
     return {**inputs, "keep_mask": make.keep_mask(2, 1, 5)}
 
 
+# Partial credit: an answer that errs only in the mask earns this one and the gradients.
 @exercise.hidden(en="other lengths and widths", ja="長さも幅も異なる場合")
 def _(make: Make) -> dict[str, Tensor]:
     return {"x": make.normal(3, 5, 8), "memory": make.normal(3, 7, 9), **_weights(make, 8, 9, 4, 6)}

@@ -50,7 +50,6 @@ exercise = Exercise(
     title_ja="射影をまとめた因果的自己注意",
     equivalent={
         "scores = query @ key.transpose(2, -1) / math.sqrt(key.size(-1))": "dimension 2 of four is dimension -2",
-        "scores = query @ key.transpose(+2, -1) / math.sqrt(key.size(-1))": "dimension 2 of four is dimension -2",
     },
 )
 
@@ -72,6 +71,7 @@ def _(make: Make) -> Trial:
     return make.module(FusedCausalSelfAttention, {"d_model": 12, "num_heads": 3}, x=make.normal(2, 5, 12, scale=2.0))
 
 
+# Partial credit: an answer that errs only in its heads earns this one, and a detached one loses only the gradients.
 @exercise.hidden(en="one head, another size", ja="ヘッドが一つ、別の大きさ")
 def _(make: Make) -> Trial:
     return make.module(FusedCausalSelfAttention, {"d_model": 8, "num_heads": 1}, x=make.normal(3, 6, 8, scale=2.0))

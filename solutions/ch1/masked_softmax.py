@@ -60,6 +60,7 @@ def _(make: Make) -> dict[str, Tensor]:
     return {"scores": make.normal(2, 3, 4), "keep_mask": _mask_with_empty_rows(make, 2, 3, 4)}
 
 
+# Partial credit: an answer that errs only in empty rows earns the first, one that errs only in the gradient two.
 @exercise.hidden(en="every row keeps something", ja="どの行にも残るものがある場合")
 def _(make: Make) -> dict[str, Tensor]:
     return {"scores": make.normal(2, 3, 4, 6), "keep_mask": make.keep_mask(2, 1, 4, 6)}

@@ -4,7 +4,7 @@ MultiHead(Q, K, V) = Concat(head_1, ..., head_h) W^O  with  head_i = Attention(Q
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -111,38 +111,30 @@ def _(make: Make) -> Trial:
     return make.module(MultiHeadAttention, init, query=query, key=key, value=value, keep_mask=mask)
 
 
-def _output_alone(inputs: Mapping[str, Any], expected: Any, actual: Any) -> Text | None:
-    """Judges the output whatever the weights look like, so that a slip in the weights leaves the marks for it."""
-    first = actual[0] if isinstance(actual, list | tuple) and len(actual) == 2 else None
-    wrong = compare(expected[0], first, Tolerance(device="cuda"))  # a judge is not told the device: the wider tolerance
-    return (
-        Text("the output, the first of the two results, is wrong.", "一つ目の返り値 output が違います。")
-        if wrong
-        else None
-    )
+def _judges(part: int, says: Text) -> Callable[[Mapping[str, Any], Any, Any], Text | None]:
+    """A judge of one of the two results only, so that a slip in one leaves the marks for the other."""
+
+    def judge(inputs: Mapping[str, Any], expected: Any, actual: Any) -> Text | None:
+        found = actual[part] if isinstance(actual, list | tuple) and len(actual) == len(expected) else None
+        # a judge is not told where the answer ran: it allows what a GPU is allowed
+        return says if compare(expected[part], found, Tolerance(device="cuda")) else None
+
+    return judge
 
 
-@exercise.hidden(
-    en="the output for queries, keys and values of their own",
-    ja="クエリ・キー・バリューがすべて異なる場合の出力",
-    weight=2,
-    judge=_output_alone,
-)
+_OUTPUT = Text("the output, the first of the two results, is wrong.", "一つ目の返り値 output が違います。")
+_WEIGHTS = Text("the weights, the second of the two results, are wrong.", "二つ目の返り値 weights が違います。")
+
+
+@exercise.hidden(en="the output under a mask", ja="マスクがあるときの出力", weight=1.5, judge=_judges(0, _OUTPUT))
 def _(make: Make) -> Trial:
     init = {"d_model": 20, "num_heads": 4}
     query, key, value = make.normal(3, 6, 20), make.normal(3, 7, 20), make.normal(3, 7, 20)
-    return make.module(MultiHeadAttention, init, query=query, key=key, value=value)
-
-
-@exercise.hidden(en="a padding mask, the same for all heads", ja="全ヘッドに共通のパディングマスク")
-def _(make: Make) -> Trial:
-    init = {"d_model": 15, "num_heads": 3}
-    query, key, value = make.normal(2, 4, 15), make.normal(2, 6, 15), make.normal(2, 6, 15)
-    mask = make.keep_mask(2, 1, 1, 6)
+    mask = make.keep_mask(3, 1, 6, 7)
     return make.module(MultiHeadAttention, init, query=query, key=key, value=value, keep_mask=mask)
 
 
-@exercise.hidden(en="a mask of its own for every head and query", ja="ヘッドとクエリごとに異なるマスク")
+@exercise.hidden(en="the weights under a mask", ja="マスクがあるときの重み", judge=_judges(1, _WEIGHTS))
 def _(make: Make) -> Trial:
     init = {"d_model": 14, "num_heads": 2}
     query, key, value = make.normal(3, 4, 14), make.normal(3, 5, 14), make.normal(3, 5, 14)
@@ -151,11 +143,14 @@ def _(make: Make) -> Trial:
 
 
 @exercise.hidden(
-    en="gradients flow back to the inputs and the projections", ja="勾配が入力と射影まで伝わる", gradients=True
+    en="one head, and gradients that flow back to the inputs and the projections",
+    ja="ヘッドが 1 個の場合、および入力と射影までの勾配",
+    weight=1.5,
+    gradients=True,
 )
 def _(make: Make) -> Trial:
-    init = {"d_model": 10, "num_heads": 2}
-    query, key, value = make.normal(3, 4, 10), make.normal(3, 6, 10), make.normal(3, 6, 10)
+    init = {"d_model": 5, "num_heads": 1}
+    query, key, value = make.normal(3, 4, 5), make.normal(3, 6, 5), make.normal(3, 6, 5)
     return make.module(MultiHeadAttention, init, query=query, key=key, value=value)
 
 
@@ -271,6 +266,24 @@ class MaskNotHandedOn(_Parts):
         self, query: Tensor, key: Tensor, value: Tensor, keep_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         heads, weights = scaled_dot_product_attention(*self.project(query, key, value))
+        return self.out_proj(self.merge(heads)), weights
+
+
+@exercise.mistake(
+    en="The output heeds keep_mask, but the weights that are returned do not.",
+    ja="出力には keep_mask が反映されていますが、返している重みには反映されていません。",
+    hint_en="A fused attention gives no weights, so they are worked out beside it. What has to be done to the scores "
+    "before that softmax, too?",
+    hint_ja="融合された注意の関数は重みを返さないので、重みは別に計算することになります。"
+    "そのソフトマックスの前にも、スコアに対して必要な処理は何でしょうか。",
+)
+class WeightsWithoutMask(_Parts):
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, keep_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        q, k, v = self.project(query, key, value)
+        heads, _ = scaled_dot_product_attention(q, k, v, keep_mask)
+        _, weights = scaled_dot_product_attention(q, k, v)
         return self.out_proj(self.merge(heads)), weights
 
 

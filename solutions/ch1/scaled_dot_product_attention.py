@@ -76,45 +76,39 @@ def _(make: Make) -> dict[str, Tensor]:
     return sequences(make, 2, queries=4, keys=6, d_k=8, d_v=3)
 
 
-@exercise.visible(en="a batch of sequences with a mask", ja="マスク付きの系列のバッチ")
+@exercise.visible(en="several heads and a padding mask", ja="複数のヘッドとパディングマスク")
 def _(make: Make) -> dict[str, Tensor]:
-    return {**sequences(make, 2, queries=5, keys=4, d_k=7, d_v=3), "keep_mask": make.keep_mask(2, 5, 4)}
+    inputs = sequences(make, 2, 3, queries=5, keys=4, d_k=7, d_v=6)
+    return {**inputs, "keep_mask": make.keep_mask(2, 1, 1, 4)}
 
 
-@exercise.hidden(en="a batch with several heads", ja="複数のヘッドをもつバッチ", weight=2)
+@exercise.hidden(en="several heads, without a mask", ja="複数のヘッド（マスクなし）", weight=3)
 def _(make: Make) -> dict[str, Tensor]:
     return sequences(make, 2, 3, queries=4, keys=5, d_k=8, d_v=6)
 
 
 @exercise.hidden(
-    en="several heads and a padding mask, the same for all heads and queries",
-    ja="複数のヘッドと、全ヘッド・全クエリに共通のパディングマスク",
+    en="a mask for each sequence, the same for all of its queries",
+    ja="系列ごとに異なり、すべてのクエリに共通のマスク",
     weight=2,
 )
 def _(make: Make) -> dict[str, Tensor]:
-    inputs = sequences(make, 3, 2, queries=5, keys=7, d_k=6, d_v=4)
-    return {**inputs, "keep_mask": make.keep_mask(3, 1, 1, 7)}
+    # d_k = 1 makes every scaling alike: this case asks about the mask alone, the one before about the scaling.
+    return {**sequences(make, 3, queries=5, keys=7, d_k=1, d_v=4), "keep_mask": make.keep_mask(3, 1, 7)}
 
 
-@exercise.hidden(en="a single sequence, each query with a mask of its own", ja="系列ひとつ（クエリごとに異なるマスク）")
+@exercise.hidden(
+    en="a single sequence with scores in the thousands, and the gradients",
+    ja="スコアが数千にもなる系列ひとつと、その勾配",
+    gradients=True,
+)
 def _(make: Make) -> dict[str, Tensor]:
-    return {**sequences(make, queries=3, keys=6, d_k=5, d_v=4), "keep_mask": make.keep_mask(3, 6)}
-
-
-@exercise.hidden(en="scores far below -1000, with a mask", ja="-1000 をはるかに下回るスコア（マスク付き）")
-def _(make: Make) -> dict[str, Tensor]:
-    # exp() of such scores is 0 for all of a row, and next to them a forbidden score of -1000 or 0 would win.
+    # All scores are above 5000, so exp() overflows in each of them.
     return {
-        "query": make.uniform(4, 3, 5, low=50.0, high=150.0),
-        "key": make.uniform(4, 7, 5, low=-150.0, high=-50.0),
-        "value": make.normal(4, 7, 2),
-        "keep_mask": make.keep_mask(4, 3, 7),
+        "query": make.uniform(3, 5, low=50.0, high=150.0),
+        "key": make.uniform(6, 5, low=50.0, high=150.0),
+        "value": make.normal(6, 4),
     }
-
-
-@exercise.hidden(en="the gradients", ja="勾配", gradients=True)
-def _(make: Make) -> dict[str, Tensor]:
-    return {**sequences(make, 2, queries=3, keys=5, d_k=6, d_v=4), "keep_mask": make.keep_mask(2, 3, 5)}
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------------

@@ -78,9 +78,12 @@ def _(make: Make) -> dict[str, Tensor]:
     return sequences(make, batch=3, time=4, d_model=7, d_k=5, d_v=6)
 
 
-@exercise.hidden(en="the gradients", ja="勾配", gradients=True)
+@exercise.hidden(
+    en="queries and keys of width 1, and the gradients", ja="幅 1 のクエリとキー、およびその勾配", gradients=True
+)
 def _(make: Make) -> dict[str, Tensor]:
-    return sequences(make, batch=2, time=3, d_model=5, d_k=4, d_v=6)
+    # √1 = 1: whoever scales already, and does the rest well, keeps the marks of this case.
+    return sequences(make, batch=2, time=3, d_model=5, d_k=1, d_v=4)
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------------

@@ -83,23 +83,19 @@ def _(make: Make) -> Trial:
     return make.call("split_heads", x=make.normal(3, 7, 20), num_heads=4)
 
 
-@exercise.hidden(en="merge: another batch", ja="結合：別のバッチ", weight=2)
+@exercise.hidden(en="merge: another batch", ja="結合：別のバッチ", weight=1.5)
 def _(make: Make) -> Trial:
     return make.call("merge_heads", x=make.normal(3, 4, 7, 5))
 
 
 @exercise.hidden(
-    en="split: gradients flow back to the input", ja="分割：勾配が入力まで伝わる", gradients=True, weight=0.5
+    en="merge: a single token, gradients flow back to the input",
+    ja="結合：トークン 1 個、勾配が入力まで伝わる",
+    gradients=True,
+    weight=0.5,
 )
 def _(make: Make) -> Trial:
-    return make.call("split_heads", x=make.normal(4, 3, 10), num_heads=2)
-
-
-@exercise.hidden(
-    en="merge: gradients flow back to the input", ja="結合：勾配が入力まで伝わる", gradients=True, weight=0.5
-)
-def _(make: Make) -> Trial:
-    return make.call("merge_heads", x=make.normal(4, 2, 3, 5))
+    return make.call("merge_heads", x=make.normal(4, 2, 1, 5))
 
 
 @exercise.mistake(
