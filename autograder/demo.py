@@ -345,13 +345,13 @@ def _mark(result: Result, slugs: Sequence[str]) -> str:
 
 
 def _reasons(demo: Demo) -> Table:
-    table = Table(title="Who handed in what", box=None, padding=(0, 2, 0, 0))
-    table.add_column("")
-    table.add_column("student")
-    table.add_column("handed in")
+    table = Table(title="Who handed in what", box=None, padding=(0, 2, 0, 0), expand=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("student", no_wrap=True)
+    table.add_column("handed in", ratio=2)
     table.add_column("got", justify="right", no_wrap=True)
     table.add_column("deserves", justify="right", no_wrap=True)
-    table.add_column("named mistakes")
+    table.add_column("named mistakes", ratio=3)
     for result in demo.results:
         named = [(slug, each.verdict) for slug, each in result.got.items() if each.verdict is not None and each.mistake]
         says = [f"{slug}: {verdict['mistake_says'][demo.language]}" for slug, verdict in named]

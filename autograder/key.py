@@ -84,7 +84,7 @@ def _expected(exercise: Exercise, case: Case, trial: Trial, device: str) -> Expe
 def _no_data(tree: Any) -> str | None:
     """What in an outcome is no data, by the name of its type: two of that type would count as equal."""
     if isinstance(tree, Opaque):
-        return f"a {tree.type_name}"
+        return f"a value of type {tree.type_name}"
     parts = list(tree.values()) if isinstance(tree, Mapping) else tree if isinstance(tree, list | tuple) else ()
     return next((found for found in map(_no_data, parts) if found is not None), None)
 

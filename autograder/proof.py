@@ -125,8 +125,9 @@ class _Examination:
                 except CourseError:
                     raise
                 except Exception as error:
+                    why = f"{type(error).__name__}: {error}"
                     raise CourseError(
-                        f"the case {case.name.en!r} cannot be built under seed {seed}: {type(error).__name__}: {error}; "
+                        f"the case {case.name.en!r} cannot be built under seed {seed} ({why}): "
                         "mend it, so that it works for every seed"
                     ) from None
 

@@ -281,7 +281,9 @@ def standing_in(namespace: MutableMapping[str, Any], stand_ins: Mapping[str, str
 def _seeded(seed: int) -> Iterator[None]:
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (answers may use the global generator)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed queues a call for a GPU that nobody has asked for
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(seed)
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         try:

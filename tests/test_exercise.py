@@ -8,10 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-from toys import SEED, exercise_of, mean_exercise, question, verdict_of, weighted_mean
+from toys import SEED, ask, exercise_of, mean_exercise, question, verdict_of, weighted_mean
 
 from autograder.errors import CourseError
 from autograder.exercise import Exercise
+from autograder.judge import judge
 from autograder.key import make_key
 from autograder.make import Make
 from autograder.messages import FINDINGS
@@ -128,10 +129,10 @@ def test_two_cases_of_one_exercise_are_drawn_apart() -> None:
 @pytest.mark.parametrize(
     ("reference", "says"),
     [
-        (lambda x: {1, 2}, "gives a set"),
-        (lambda x: [x, iter(())], "gives a tuple_iterator"),
-        (lambda x: {"a": {"b": object()}}, "gives a object"),
-        (lambda x: {(1, 2): x}, "gives a dict"),
+        (lambda x: {1, 2}, "of type set"),
+        (lambda x: [x, iter(())], "of type tuple_iterator"),
+        (lambda x: {"a": {"b": object()}}, "of type object"),
+        (lambda x: {(1, 2): x}, "of type dict"),
         (lambda x: x.expand(10**8, 3), "more than can be sent"),
         (lambda x: 1 / 0, "the reference fails"),
     ],
@@ -171,11 +172,7 @@ def test_a_choice_does_not_depend_on_its_case_or_spaces(answer: str) -> None:
 def test_any_other_choice_is_told_apart(answer: Any, finding: str) -> None:
     exercise = question()
     key = make_key(exercise, SEED)
-    from autograder.judge import judge
-    from autograder.key import as_sent
-    from autograder.runners import run
-
-    verdict = judge(key.sheet, [as_sent(run(trial, {"best": answer})) for trial in key.trials])
+    verdict = judge(key.sheet, ask(key, {"best": answer}))
     assert verdict.score == 0.0
     assert verdict.cases[0].findings[0].kind == finding
     assert finding in FINDINGS

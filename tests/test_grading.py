@@ -250,3 +250,25 @@ def test_a_broken_exercise_file_stops_with_a_sentence(graded: Path) -> None:
         assert (graded / "autograded" / "right" / "toy" / "toy.ipynb").exists()
     finally:
         path.write_text(text)
+
+
+def test_an_assignment_goes_through_an_exchange(graded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange, home = tmp_path / "exchange", tmp_path / "home"
+    for folder in (exchange, home):
+        folder.mkdir()
+        folder.chmod(0o777)
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    root = f"--Exchange.root={exchange}"
+    nbgrader(graded, "release_assignment", "toy", root)
+    nbgrader(home, "fetch_assignment", "toy", "--course", "transformer", root)
+    assert (home / "toy" / "toy.checks").exists()
+    nb = nbformat.read(home / "toy" / "toy.ipynb", as_version=4)
+    (cell,) = _cells(nb, "double-double")
+    cell.source = "def double(x):\n    return x + x"
+    nbformat.write(nb, home / "toy" / "toy.ipynb")
+    nbgrader(home, "submit", "toy", "--course", "transformer", root)
+    before = {path.name for path in (graded / "submitted").iterdir()}
+    nbgrader(graded, "collect", "toy", root)
+    (student,) = {path.name for path in (graded / "submitted").iterdir()} - before
+    nbgrader(graded, "autograde", "toy", "--student", student)
+    assert scores(graded)[student] == {"double": 2.0, "quadruple": 0.0, "toy_choice": 0.0}

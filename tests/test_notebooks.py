@@ -1,0 +1,86 @@
+"""The real chapters' notebooks: they run with the solutions in place, and a student who runs a blank one reads sentences."""
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from toycourse import ROOT, nbgrader
+
+from autograder.render import MIME
+from autograder.sync import sync_chapters
+
+NOTEBOOKS = sorted((ROOT / "source").glob("ch*/*.ipynb"))
+names = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+
+
+def _run(nb: NotebookNode, folder: Path) -> NotebookNode:
+    client = NotebookClient(nb, timeout=120, allow_errors=True, resources={"metadata": {"path": str(folder)}})
+    return client.execute()
+
+
+def _outputs(nb: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in nb.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def test_answer_cells_are_up_to_date() -> None:
+    assert sync_chapters(ROOT, None, write=False) == [], "stale answer cells: run `autograder sync`"
+
+
+@names
+def test_source_notebooks_are_committed_clean(path: Path) -> None:
+    nb = nbformat.read(path, as_version=4)
+    assert _outputs(nb) == []
+    assert all(cell.execution_count is None for cell in nb.cells if cell.cell_type == "code")
+    nbformat.validate(nb)
+
+
+@pytest.mark.slow
+@names
+def test_a_source_notebook_runs_from_top_to_bottom_without_a_warning(path: Path) -> None:
+    nb = _run(nbformat.read(path, as_version=4), path.parent)
+    for output in _outputs(nb):
+        assert output.output_type != "error", output.get("evalue")
+        assert output.get("name") != "stderr", output.get("text")
+    exams = [cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade") and cell.cell_type == "code"]
+    assert exams
+    for cell in exams:
+        (result,) = [output for output in cell.outputs if output.output_type == "execute_result"]
+        assert float(result.data["text/plain"]) == cell.metadata.nbgrader.points
+    assert not any(path.parent.glob("*.checks"))
+
+
+@pytest.fixture(scope="module", params=["en", "ja"])
+def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    course = tmp_path_factory.mktemp("course")
+    for name in ("source", "solutions"):
+        shutil.copytree(ROOT / name, course / name)
+    config = (ROOT / "nbgrader_config.py").read_text(encoding="utf-8")
+    config = config.replace('LANGUAGE = "en"', f'LANGUAGE = "{request.param}"')
+    (course / "nbgrader_config.py").write_text(config, encoding="utf-8")
+    nbgrader(course, "generate_assignment", "ch1")
+    return course / "release" / "ch1", request.param
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["attention", "attention_more"])
+def test_a_blank_release_notebook_answers_in_one_line_each(release: tuple[Path, str], name: str) -> None:
+    folder, language = release
+    nb = _run(nbformat.read(folder / f"{name}.ipynb", as_version=4), folder)
+    said = {"en": "not attempted yet", "ja": "未解答"}[language]
+    checked = 0
+    for cell in nb.cells:
+        if cell.cell_type != "code":
+            continue
+        errors = [output for output in cell.outputs if output.output_type == "error"]
+        if cell.metadata.get("nbgrader", {}).get("grade"):
+            (error,) = errors
+            (line,) = error.traceback
+            assert said in line
+            assert any(MIME in output.get("data", {}) for output in cell.outputs)
+            checked += 1
+        else:
+            assert errors == [], cell.source
+    assert checked >= 6
