@@ -7,6 +7,7 @@ Nothing here needs to be trusted: whatever is left in the folder is data to the 
 import os
 import threading
 from collections.abc import MutableMapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,48 +17,56 @@ from autograder.devices import stays_on_device, warm_up
 from autograder.errors import DataError
 from autograder.isolate import reply_path, run_isolated
 from autograder.make import Trial
-from autograder.runners import Outcome, failure, run, standing_in
+from autograder.runners import IMPATIENT, Outcome, failure, run, standing_in
 from autograder.serialize import MAX_BYTES, decode, encode
 
-QUESTION = "question"
+QUESTION = "question"  # the trials, hidden inputs included
+OUTLINE = "outline"  # what the kernel has to know of them before it forks
 
 
 def write_question(folder: Path, trials: list[Trial], stand_ins: dict[str, str], device: str, made_up: bool) -> None:
     """Leave a question for `answer_question`. `made_up` asks whether answers stay on a made-up device, too."""
-    question = {
-        "trials": [trial.as_data() for trial in trials],
+    outline = {
+        "seconds": [float(trial.fields.get("seconds", 10.0)) for trial in trials],
         "stand_ins": stand_ins,
         "device": device,
         "made_up": made_up,
     }
-    (folder / QUESTION).write_bytes(encode(question))
+    (folder / OUTLINE).write_bytes(encode(outline))
+    (folder / QUESTION).write_bytes(encode([trial.as_data() for trial in trials]))
 
 
 def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = None) -> None:
-    """Run every trial of the question in `folder` on the answers in `namespace` (the notebook's variables)."""
+    """Run every trial of the question in `folder` on the answers in `namespace` (the notebook's variables).
+
+    The trials are read in the forked child: hidden inputs are never objects of the process that later cells run in.
+    """
     if namespace is None:
         from IPython import get_ipython
 
         namespace = get_ipython().user_ns
     place = Path(folder)
-    question = decode((place / QUESTION).read_bytes(), recipes=True)
-    trials = [Trial.from_data(data) for data in question["trials"]]
-    rounds = 2 if question["stand_ins"] else 1
+    outline = decode((place / OUTLINE).read_bytes())
+    count, rounds = len(outline["seconds"]), 2 if outline["stand_ins"] else 1
+
+    @cache
+    def trials() -> list[Trial]:
+        return [Trial.from_data(data) for data in decode((place / QUESTION).read_bytes(), recipes=True)]
 
     def work(job: int) -> bytes:
-        round_number, number = divmod(job, len(trials))
-        trial = trials[number]
+        round_number, number = divmod(job, count)
+        trial = trials()[number]
         if round_number == rounds:
             return encode(_leaves_device(trial, namespace, reply_path(place, number)))
-        with standing_in(namespace, question["stand_ins"] if round_number else {}):
-            return _packed(run(trial, namespace, question["device"]))
+        with standing_in(namespace, outline["stand_ins"] if round_number else {}):
+            return _packed(run(trial, namespace, outline["device"]))
 
-    if question["made_up"]:
+    if outline["made_up"]:
         warm_up()
     # The made-up device comes last and in jobs of its own: whatever it does to an answer costs that answer nothing.
-    seconds = [float(trial.fields.get("seconds", 10.0)) for trial in trials] * (rounds + bool(question["made_up"]))
+    seconds = outline["seconds"] * (rounds + bool(outline["made_up"]))
     if _can_fork():
-        run_isolated(work, seconds, place)
+        run_isolated(work, seconds, place, patience=IMPATIENT)
     else:
         for job in range(len(seconds)):
             reply_path(place, job).write_bytes(work(job))

@@ -9,6 +9,8 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from autograder.checksfile import SUFFIX, Checks, OtherVersion, unpack
 from autograder.errors import CheckFailed, CourseError, DataError
 from autograder.judge import better, judge
@@ -101,6 +103,15 @@ def _name_of(answer: Any) -> str:
 
 def judge_here(key: Key, namespace: MutableMapping[str, Any]) -> Verdict:
     """Run the answers in this process and judge them by `key`; with the stand-ins too, where that is better."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the tensors are tiny: waking other threads costs more than the work
+    try:
+        return _judge_here(key, namespace)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _judge_here(key: Key, namespace: MutableMapping[str, Any]) -> Verdict:
     if key.form is not None and not key.trials:
         outcome = run(key.form, namespace)
         found = (Finding.of_failure(outcome["failure"]),) if "failure" in outcome else ()

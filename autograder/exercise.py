@@ -33,6 +33,7 @@ class Case:
     atol: float | None = None
     seconds: float = ANSWER_SECONDS
     judge: Judge | None = None
+    again: bool = True  # whether a second call must give the same; not worth the time where everything is made anew
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class Exercise:
         name = trial.answer or next(iter(self.answers))
         if name not in self.answers:
             raise CourseError(f"{self.slug}: the case {case.name.en!r} asks for {name!r}, which is not an answer here")
-        return trial.bound(name, self.answers[name], gradients=case.gradients, seconds=case.seconds)
+        return trial.bound(name, self.answers[name], gradients=case.gradients, seconds=case.seconds, again=case.again)
 
     def problems(self) -> list[str]:
         """What an author has left out, a sentence each; empty when the file is whole."""

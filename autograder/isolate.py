@@ -18,22 +18,23 @@ def reply_path(folder: Path, index: int) -> Path:
     return folder / f"reply-{index}"
 
 
-def run_isolated(work: Callable[[int], bytes], seconds: Sequence[float], folder: Path) -> None:
+def run_isolated(
+    work: Callable[[int], bytes], seconds: Sequence[float], folder: Path, *, patience: float | None = None
+) -> None:
     """Leave the bytes of `work(i)` in `reply_path(folder, i)` for every i in `range(len(seconds))`.
 
     One child does all jobs in turn. When it ends early, or when a job takes longer than `seconds[i]`, that job's reply
-    says so and a new child goes on with the next. The children's standard streams lead nowhere.
+    says so and a new child goes on with the next. The children's standard streams lead nowhere. `patience` is the limit
+    of the jobs that follow one which ran out of time: a loop without end costs its time once, not once a job.
     """
-    done, count = 0, len(seconds)
-    while done < count:
+    limits, done = list(seconds), 0
+    while done < len(limits):
         child = os.fork()
         if child == 0:
-            _be_child(work, range(done, count), folder)
-        try:
-            done = _watch(child, done, seconds, folder)
-        except BaseException:  # whoever waits was interrupted: nothing is left behind
-            _end(child, ended=False)
-            raise
+            _be_child(work, range(done, len(limits)), folder)
+        done, late = _watch(child, done, limits, folder)
+        if late and patience is not None:
+            limits[done:] = [min(limit, patience) for limit in limits[done:]]
 
 
 def _be_child(work: Callable[[int], bytes], jobs: range, folder: Path) -> None:
@@ -52,8 +53,8 @@ def _be_child(work: Callable[[int], bytes], jobs: range, folder: Path) -> None:
         os._exit(0)
 
 
-def _watch(child: int, done: int, seconds: Sequence[float], folder: Path) -> int:
-    """Wait until the child has ended; returns the number of jobs that have a reply then."""
+def _watch(child: int, done: int, seconds: Sequence[float], folder: Path) -> tuple[int, bool]:
+    """Wait until the child has ended; returns the number of jobs that have a reply then, and whether one was late."""
     deadline = time.monotonic() + seconds[done]
     pause, ended = _POLL, 0
     try:
@@ -70,11 +71,11 @@ def _watch(child: int, done: int, seconds: Sequence[float], folder: Path) -> int
             pause = min(pause * 1.2, 0.05)
     finally:  # an interrupt from the keyboard does not reach a child in a group of its own
         _end(child, ended=bool(ended))
-    if done < len(seconds):
-        what = failure("crash") if ended else failure("time", seconds=seconds[done])
-        _write(reply_path(folder, done), encode(what))
-        done += 1
-    return done
+    if done == len(seconds):
+        return done, False
+    what = failure("crash") if ended else failure("time", seconds=seconds[done])
+    _write(reply_path(folder, done), encode(what))
+    return done + 1, not ended
 
 
 def _end(child: int, *, ended: bool) -> None:

@@ -299,6 +299,8 @@ def _diagnose(sheet: Sheet, actual: Sequence[Outcome], findings: Sequence[list[F
 
     Among equals the one that contradicts the fewest right cases is taken, then the one that stands first in the file.
     """
+    if not any(findings):
+        return None
     best, best_rank = None, (0, 0)
     for number, named in enumerate(sheet.mistakes):
         explained = agrees = 0

@@ -27,6 +27,7 @@ KILL_RATE = 0.95
 MUTANT_SECONDS = 2.0  # the least that a mutant gets before it counts as one that never ends ...
 SLOWER = 20.0  # ... on top of this many times what the reference takes
 PATIENCE = 5.0  # how much longer an author's own answers may take than a mutant
+REFERENCE = "the reference"
 DETACHED = "a result that carries no gradients"
 
 
@@ -86,6 +87,7 @@ class _Examination:
         self.exercise, self.proof = exercise, proof
         self.sources = exercise.blank()
         self.hidden = [i for i, case in enumerate(exercise.cases) if not case.visible]
+        self.right: list[str] = []
         self.kills: dict[str, set[str]] = {exercise.cases[i].name.en: set() for i in self.hidden}
 
     def hold(self, stub: Mapping[str, str]) -> None:
@@ -182,20 +184,30 @@ class _Examination:
 
     def _right_answers(self) -> bool:
         """Whether the reference is right under every seed."""
-        builds: list[tuple[str, Callable[[], Answers]]] = [("the reference", lambda: self._written(self.sources))]
+        builds: list[tuple[str, Callable[[], Answers]]] = [(REFERENCE, lambda: self._written(self.sources))]
         for right in self.exercise.alternatives:
             builds.append((f"the accepted answer {right.name!r}", _bound(lambda answers: answers, right.answers)))
-        jobs = [_bound(lambda build, key: sit(build(), key), build, key) for _, build in builds for key in self.keys]
-        results = in_children(jobs, PATIENCE * self.limit)
-        self.proof.right_of, sound = len(builds), True
-        for number, (name, _) in enumerate(builds):
-            sat = results[number * len(SEEDS) : (number + 1) * len(SEEDS)]
-            wrong = [(seed, result) for seed, result in zip(SEEDS, sat, strict=True) if result.get("status") != "right"]
-            self.proof.right += not wrong
-            sound = sound and not (number == 0 and wrong)
-            if wrong:
-                self.fail(f"{name} loses marks under seed {wrong[0][0]}: {told(wrong[0][1])} Mend it, or the case")
-        return sound
+
+        def sit_all(build: Callable[[], Answers]) -> Result:
+            return {"sat": [sit(build(), key) for key in self.keys]}
+
+        results = in_children([_bound(sit_all, build) for _, build in builds], PATIENCE * self.limit)
+        self.proof.right_of = len(builds)
+        for (name, _), result in zip(builds, results, strict=True):
+            wrong = [
+                (seed, exam)
+                for seed, exam in zip(SEEDS, result.get("sat", ()), strict=False)
+                if exam["status"] != "right"
+            ]
+            if "failure" in result:
+                self.fail(f"{name} {ended(result)}: mend it")
+            elif wrong:
+                seed, exam = wrong[0]
+                self.fail(f"{name} loses marks under seed {seed}: {told(exam)} Mend it, or the case")
+            else:
+                self.right.append(name)
+        self.proof.right = len(self.right)
+        return REFERENCE in self.right
 
     def _mistakes(self, given: Sequence[Sequence[Outcome]]) -> None:
         """`given`: what each mistake gave under the first seed; what it gives under another stands in that key."""
@@ -301,10 +313,11 @@ class _Examination:
     def _device(self) -> None:
         if not self.exercise.device:
             return
-        answers = [("the reference", self.exercise.answers)]
+        answers = [(REFERENCE, self.exercise.answers)]
         answers += [
             (f"the accepted answer {right.name!r}", dict(right.answers)) for right in self.exercise.alternatives
         ]
+        answers = [(name, given) for name, given in answers if name in self.right]
         trials = self.keys[0].trials
 
         def strays(given: Answers) -> Result:

@@ -29,6 +29,7 @@ from autograder.make import Recipe, Ref, Trial
 Outcome = dict[str, Any]
 Runner = Callable[[Trial, Mapping[str, Any], str], Outcome]
 MAX_MESSAGE = 400  # characters of an exception's message that are kept
+IMPATIENT = 1.0  # seconds for each case that is left, once one has run out of time
 MAX_ITEMS = 10_000  # what is taken at most of an iterator, which may never end
 
 
@@ -109,7 +110,7 @@ def _outcome(trial: Trial, device: str, build: Callable[[], tuple[Callable[..., 
     """Call what `build` gives twice, on fresh inputs each time, and note what is compared and what is remarked on."""
     fields = trial.fields
     outcome: Outcome = {}
-    for key in ("result", "again"):
+    for key in ("result", "again") if fields.get("again", True) else ("result",):
         with _seeded(0):
             called, parameters = build()
             inputs = build_inputs(fields["inputs"], device)
@@ -345,6 +346,8 @@ def as_outcome(data: Any, trial: Trial) -> Outcome:
         line = failed.get("line")
         at = {"line": line} if type(line) is int and 0 < line < 10_000 else {}
         choices, seconds = trial.fields.get("choices") or "", float(trial.fields.get("seconds", 0.0))
+        if failed.get("seconds") == IMPATIENT:
+            seconds = min(seconds, IMPATIENT)
         return failure(kind, answer=trial.answer, choices=", ".join(choices), seconds=seconds, **texts, **at)
     if "result" not in data:
         return failure("unreadable")

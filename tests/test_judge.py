@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from toys import SEED, ask, exercise_of, mean_exercise, namespace_of, question, verdict_of, weighted_mean
@@ -17,7 +17,7 @@ from autograder.judge import Expected, Sheet, Tolerance, better, compare, judge
 from autograder.key import Key, as_sent, make_key
 from autograder.messages import FINDINGS
 from autograder.render import as_html, as_text
-from autograder.runners import as_outcome
+from autograder.runners import as_data, as_outcome, run_out
 from autograder.serialize import Opaque, decode, encode
 from autograder.text import Text, same
 from autograder.verdict import CaseVerdict, Finding, Verdict
@@ -39,12 +39,18 @@ def kind_of(expected: Any, actual: Any, tolerance: Tolerance = TOLERANCE) -> str
 
 def judged(change: Callable[[Any], Any]) -> Verdict:
     """The verdict on the reference whose results are changed."""
-    return judge(KEY.sheet, ask(KEY, namespace_of(EXERCISE, lambda values, weights: change(weighted_mean(values, weights)))))
+
+
+    def answer(values: Tensor, weights: Tensor) -> Any:
+        return change(weighted_mean(values, weights))
+
+    return judge(KEY.sheet, ask(KEY, namespace_of(EXERCISE, answer)))
 
 
 # -- what costs nothing --------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**40))
 def test_the_reference_is_right_under_every_seed(seed: int) -> None:
     assert verdict_of(EXERCISE, seed=seed).score == 4.0
@@ -55,7 +61,6 @@ def test_the_reference_is_right_under_every_seed(seed: int) -> None:
     [
         lambda found: list(found),
         lambda found: [part.clone() for part in found],
-        lambda found: np.array([1, 2]) if False else found,
         lambda found: tuple(part.float() for part in found),
         lambda found: tuple(part.float().double() for part in found),
         lambda found: tuple(part + 1e-12 for part in found),
@@ -211,8 +216,6 @@ def test_whole_numbers_are_equal_or_not(number: int, step: int) -> None:
     ],
 )
 def test_every_difference_has_its_finding(expected: Any, actual: Any, kind: str | None) -> None:
-    from autograder.runners import as_data
-
     assert kind_of(as_data(expected), as_data(actual)) == kind
 
 
@@ -235,8 +238,6 @@ def test_an_infinite_or_undefined_distance_is_the_worst() -> None:
 
 
 def test_what_is_no_list_is_named_as_what_it_is() -> None:
-    from autograder.runners import as_data, run_out
-
     expected = [1, 2]
     for actual, name in ((run_out(x for x in expected), "generator"), (torch.nn.Linear(1, 1), "Module")):
         (finding,) = compare(expected, as_sent(as_data(actual)), TOLERANCE)
@@ -349,9 +350,8 @@ def drawing() -> Key:
         return torch.rand(size, generator=generator) < 0.5
 
     exercise = exercise_of(draw)
-    generator = {"target": "autograder.recipes:generator", "seed": 0}
     exercise.hidden(en="many", ja="多数", judge=about_half)(
-        lambda make: {"size": 999, "generator": make.recipe(generator["target"], 3)}
+        lambda make: {"size": 999, "generator": make.recipe("autograder.recipes:generator", 3)}
     )
     for name, wrong in (
         ("ones", lambda size, generator: torch.rand(size, generator=generator) < 0.9),

@@ -100,7 +100,7 @@ _AXES = Text(
 )
 
 
-@exercise.visible(en="three words", ja="3 語")
+@exercise.visible(en="three words", ja="3 語", again=False)
 def _(make: Make) -> Trial:
     weights = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.0, 0.3, 0.7]], dtype=torch.float64)
     axes = make.recipe("autograder.recipes:axes")
@@ -111,6 +111,7 @@ def _(make: Make) -> Trial:
     en="a sentence with repeated words, weights that require gradients",
     ja="同じ単語が繰り返される文、勾配を必要とする重み",
     gradients=True,
+    again=False,
 )
 def _(make: Make) -> Trial:
     return _trial(make, SENTENCE)
