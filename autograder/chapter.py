@@ -23,7 +23,7 @@ def read_exercises(folder: Path) -> tuple[dict[str, Exercise], dict[str, str], l
     except CourseError as error:
         found: dict[str, Exercise] = {}
         broken: dict[str, str] = {}
-        for path in sorted(folder.glob("*.py")):
+        for path in sorted(path for path in folder.glob("*.py") if path.name != "__init__.py"):
             try:
                 found[path.stem] = load_exercise(path)
             except CourseError as why:

@@ -10,7 +10,7 @@ from autograder.errors import AutograderError
 from autograder.version import VERSION
 
 app = typer.Typer(
-    help="Autograded exercises on top of nbgrader: what an author and an instructor need besides nbgrader's own commands.",
+    help="Autograded exercises on top of nbgrader: what authors and instructors need besides its own commands.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -381,7 +381,7 @@ DAMAGES: dict[str, _Kind] = {
     "renamed": _Kind(_change(_new_name), True, "answer"),
     "warns": _Kind(_change(_warning), True),
     "prints_much": _Kind(_change(lambda s, a: f'{s}print("attention " * 5_000_000)'), True),
-    "endless_loop": _Kind(_change(lambda s, a: f"{s}while True:\n    pass"), True, "answer"),
+    "endless_loop": _Kind(_change(lambda s, a: _with_first_line(s, a, "while True: pass")), True, "answer"),
     "ends_the_kernel": _Kind(_change(lambda s, a: f"{s}import os\n\nos._exit(0)"), True, "answer"),
     "cell_deleted": _Kind(_delete, True, "answer"),
     "cell_duplicated": _Kind(_duplicate, True),
@@ -393,7 +393,7 @@ DAMAGES: dict[str, _Kind] = {
     "cut_short": _Kind(_cut_short, False, "notebook"),
     "later_format": _Kind(_later_format, False, "notebook"),
 }
-_NEEDS_CODE = ("renamed", "warns")
+_NEEDS_CODE = ("renamed", "warns", "endless_loop")
 _TO_BYTES = ("cut_short", "later_format")
 
 

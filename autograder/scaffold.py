@@ -32,7 +32,9 @@ def scaffold(root: Path, chapter: str, slug: str, notebook: str | None) -> list[
         raise CourseError(f"{slug!r} cannot be an exercise's name: use a-z, 0-9 and _, beginning with a letter")
     notebooks = {path.stem: path for path in sorted((root / "source" / chapter).glob("*.ipynb"))}
     if notebook is None and len(notebooks) != 1:
-        raise CourseError(f"say which notebook gets the cells with --notebook: {', '.join(notebooks) or 'none is there'}")
+        raise CourseError(
+            f"say which notebook gets the cells with --notebook: {', '.join(notebooks) or 'none is there'}"
+        )
     name = notebook or next(iter(notebooks))
     if name not in notebooks:
         raise CourseError(f"source/{chapter}/{name}.ipynb does not exist; there are: {', '.join(notebooks) or 'none'}")
@@ -40,7 +42,7 @@ def scaffold(root: Path, chapter: str, slug: str, notebook: str | None) -> list[
     path = root / "solutions" / chapter / f"{slug}.py"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        templates = Environment(loader=PackageLoader("autograder", "templates"), keep_trailing_newline=True)  # noqa: S701
+        templates = Environment(loader=PackageLoader("autograder", "templates"), keep_trailing_newline=True)
         number = chapter.removeprefix("ch")
         path.write_text(templates.get_template("exercise.py.j2").render(slug=slug, chapter=number), encoding="utf-8")
         written.append(path)

@@ -25,7 +25,9 @@ def trial(name: str = "answer", seconds: float = 60.0, **inputs: Any) -> Trial:
     return Make(0).call(name, **(inputs or {"x": X})).bound(name, lambda x: x, seconds=seconds)
 
 
-def replies(folder: Path, trials: list[Trial], stand_ins: dict[str, str], made_up: bool = False, **names: Any) -> list[Any]:
+def replies(
+    folder: Path, trials: list[Trial], stand_ins: dict[str, str], made_up: bool = False, **names: Any
+) -> list[Any]:
     write_question(folder, trials, stand_ins, "cpu", made_up)
     answer_question(str(folder), names)
     count = len(trials) * ((2 if stand_ins else 1) + made_up)
@@ -64,7 +66,9 @@ def test_one_bad_trial_costs_no_other(tmp_path: Path) -> None:
     assert [reply["failure"]["kind"] for reply in found[1:5]] == ["time", "crash", "raised", "missing"]
 
 
-@pytest.mark.parametrize("value", [torch.ones(1).expand(10**12), ["x" * 20_000] * 500, [0] * 200_000, [[[[X]] * 9] * 99] * 99])
+@pytest.mark.parametrize(
+    "value", [torch.ones(1).expand(10**12), ["x" * 20_000] * 500, [0] * 200_000, [[[[X]] * 9] * 99] * 99]
+)
 def test_too_large_a_result_is_unreadable(tmp_path: Path, value: Any) -> None:
     (found,) = replies(tmp_path, [trial()], {}, answer=lambda x: value)
     assert found == failure("unreadable")

@@ -1,8 +1,8 @@
 """The self-check in a real IPython shell: verdicts, one quiet line when something is wrong, and what to do."""
 
-import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,14 @@ from IPython.utils.capture import RichOutput, capture_output
 from toys import SEED, exercise_of, mean_exercise, question
 from traitlets.config import Config
 
-from autograder import check as check_module
-from autograder.check import IN_PROCESS, Session
+from autograder.check import IN_PROCESS, Session, check, start
 from autograder.checksfile import pack
 from autograder.errors import CheckFailed, CourseError
 from autograder.key import Key, make_key
 from autograder.render import MIME
 from autograder.serialize import encode
 
+MODULE = sys.modules[check.__module__]  # `autograder.check` is the function
 START = "from autograder import check, exam, progress, start\nstart('toy')"
 RIGHT = """
 def weighted_mean(values, weights):
@@ -90,7 +90,7 @@ def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebo
     monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
     monkeypatch.delenv(IN_PROCESS, raising=False)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / ".ipython"))
-    monkeypatch.setattr(check_module, "_session", Session("", None, None, "en"))
+    monkeypatch.setattr(MODULE, "_session", Session("", None, None, "en"))
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}), colors="nocolor")
     try:
@@ -196,8 +196,7 @@ def test_the_stand_in_carries_an_error_forward(started: Notebook) -> None:
     ran = started.run("check(centred)")
     assert ran.error is None
     assert "Judged with a right weighted_mean in place of yours" in ran.texts[0]
-    assert started.shell.user_ns["weighted_mean"].__code__.co_filename != ""
-    assert "not attempted" not in ran.texts[0]
+    assert "entries differ" in quiet_line(started.run("check(weighted_mean)"))  # it is the student's own again
 
 
 def test_an_answer_cannot_change_the_inputs_of_the_next_check(started: Notebook) -> None:
@@ -430,9 +429,8 @@ def test_outside_a_notebook_the_verdict_is_printed(
     InteractiveShell.clear_instance()
     (tmp_path / "toy.checks").write_bytes(pack(keys(), "en"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(check_module, "_session", Session("", None, None, "en"))
-    check_module.start("toy")
+    monkeypatch.setattr(MODULE, "_session", Session("", None, None, "en"))
+    start("toy")
     with pytest.raises(CheckFailed, match="not attempted yet"):
-        check_module.check("weighted_mean")
+        check("weighted_mean")
     assert "weighted_mean · not attempted yet" in capsys.readouterr().out
-    assert json.loads("1") == 1

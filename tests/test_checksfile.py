@@ -28,7 +28,9 @@ def drawer() -> Any:
         return title
 
     exercise = exercise_of(fills)
-    exercise.visible(en="axes", ja="軸", rtol=0.5)(lambda make: {"ax": make.recipe("autograder.recipes:axes"), "title": "t"})
+    exercise.visible(en="axes", ja="軸", rtol=0.5)(
+        lambda make: {"ax": make.recipe("autograder.recipes:axes"), "title": "t"}
+    )
     exercise.hidden(en="hidden axes", ja="非公開")(lambda make: {"ax": 1, "title": "SECRET"})
     return exercise
 

@@ -16,8 +16,8 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from autograder.ask import answer_question, write_question
-from autograder.exercise import Exercise
 from autograder.examiner import Exam, mark, seconds_for, unasked
+from autograder.exercise import Exercise
 from autograder.isolate import reply_path
 from autograder.key import Key, make_key
 from autograder.render import as_html, as_text

@@ -1,4 +1,4 @@
-"""Plain nbgrader, driven by nbgrader_config.py alone, on a toy course: a whole class of good and damaged submissions."""
+"""Plain nbgrader, driven by nbgrader_config.py alone, on a toy course: a class of good and damaged submissions."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,9 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_submission(course, "blank", nbformat.writes(stub))
     submit(course, "mistaken", double="def double(x):\n    return x.square()")
     submit(course, "wrong_helper", double="def double(x):\n    return x + 1")
-    submit(course, "warns", double="import sys\ndef double(x):\n    print('careful', file=sys.stderr)\n    return x + x")
+    submit(
+        course, "warns", double="import sys\ndef double(x):\n    print('careful', file=sys.stderr)\n    return x + x"
+    )
     submit(course, "syntax", double="def double(x:\n    return x + x")
     submit(course, "endless", quadruple="def quadruple(x):\n    while True:\n        pass")
     submit(course, "exits", double="import os\ndef double(x):\n    os._exit(0)")

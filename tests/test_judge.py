@@ -1,4 +1,4 @@
-"""The judge: what may differ costs nothing, what is wrong is found, and nothing that a student's process sends upsets it."""
+"""What may differ costs nothing, what is wrong is found, and nothing that a student's process sends upsets the judge."""
 
 import json
 import math
@@ -39,7 +39,6 @@ def kind_of(expected: Any, actual: Any, tolerance: Tolerance = TOLERANCE) -> str
 
 def judged(change: Callable[[Any], Any]) -> Verdict:
     """The verdict on the reference whose results are changed."""
-
 
     def answer(values: Tensor, weights: Tensor) -> Any:
         return change(weighted_mean(values, weights))
@@ -221,9 +220,7 @@ def test_every_difference_has_its_finding(expected: Any, actual: Any, kind: str 
 
 def test_a_finding_says_where_it_is() -> None:
     (finding,) = compare({"a": [1.0, torch.ones(2, 2)]}, {"a": [1.0, torch.eye(2)]}, TOLERANCE)
-    assert finding.text().en == (
-        "'a': result 1: 2 of 4 entries differ, the largest by 1 at [0, 1] (expected 1, got 0)"
-    )
+    assert finding.text().en == ("'a': result 1: 2 of 4 entries differ, the largest by 1 at [0, 1] (expected 1, got 0)")
     assert finding.text(hidden=True).en == "the values are wrong."
     (finding,) = compare(0.5, 0.75, TOLERANCE)
     assert finding.text().en == "expected 0.5, got 0.75."
@@ -408,10 +405,12 @@ texts = st.text(max_size=4).map(lambda text: MARK + text)
 scalars = st.integers(77, 2**70) | st.floats(min_value=77) | st.just(complex(77, 1)) | st.booleans() | st.none()
 junk = st.recursive(
     scalars | texts | junk_tensors | st.builds(Opaque, texts),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.tuples(inner, inner)
-    | st.dictionaries(texts | st.integers(), inner, max_size=3)
-    | st.dictionaries(st.sampled_from([*FIELDS, *BEST]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(texts | st.integers(), inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*FIELDS, *BEST]), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 failures = st.dictionaries(

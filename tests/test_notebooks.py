@@ -1,4 +1,4 @@
-"""The real chapters' notebooks: they run with the solutions in place, and a student who runs a blank one reads sentences."""
+"""The real chapters' notebooks: they run with the solutions in place, and blank ones answer in sentences."""
 
 import shutil
 from pathlib import Path

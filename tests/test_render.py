@@ -109,7 +109,7 @@ def test_a_picture_of_expected_yours_and_the_difference() -> None:
     assert html.count("<rect") == 12
     assert "[0, 1] 0.5" in html
     for word in ("expected", "yours", "difference"):
-        assert f"<figcaption style=\"font-size:12px;color:#57606a\">{word}" in html
+        assert f'<figcaption style="font-size:12px;color:#57606a">{word}' in html
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e308, -1e308, 1e-320, 0.0])

@@ -410,5 +410,11 @@ def test_as_outcome_takes_any_failure(kind: Any, text: Any, line: Any) -> None:
 
 
 def test_what_is_told_beside_the_answer_is_kept_only_where_it_fits() -> None:
-    told = {"result": 1, "changed": ["x", "secret", 5], "elsewhere": ["cuda", "secret"], "device": True, "more": "secret"}
+    told = {
+        "result": 1,
+        "changed": ["x", "secret", 5],
+        "elsewhere": ["cuda", "secret"],
+        "device": True,
+        "more": "secret",
+    }
     assert as_outcome(told, TRIAL) == {"result": 1, "changed": ["x"], "elsewhere": ["cuda"]}

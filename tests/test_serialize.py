@@ -1,8 +1,10 @@
 """The codec gives back what it was given, and meets any other bytes with DataError."""
 
+import contextlib
 import json
 import math
 from collections import OrderedDict, namedtuple
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,9 +42,11 @@ leaves = st.none() | numbers | st.text() | tensors | st.builds(Opaque, st.text(m
 keys = st.text(max_size=8) | st.integers(-(2**60), 2**60)
 trees = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.tuples(inner, inner)
-    | st.dictionaries(keys, inner, max_size=4).filter(lambda d: len(set(map(str, d))) == len(d)),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(keys, inner, max_size=4).filter(lambda d: len(set(map(str, d))) == len(d))
+    ),
     max_leaves=12,
 )
 
@@ -111,7 +115,7 @@ def test_arrays_of_every_kind_become_plain_tensors(value: Any, expected: Tensor)
 
 
 def test_named_tuples_and_mappings_become_plain() -> None:
-    pair = namedtuple("pair", "a b")  # noqa: PYI024
+    pair = namedtuple("pair", "a b")
     found = decode(encode([pair(1, 2), OrderedDict(x=torch.Size((2, 3)))]))
     assert found == [(1, 2), {"x": Opaque("Size")}]
 
@@ -151,7 +155,12 @@ def test_texts_are_cut_and_made_whole() -> None:
 def test_recipes_travel_only_where_they_are_welcome() -> None:
     recipe = Recipe("torch.nn:Linear", (2, Ref("x"), torch.ones(2)), {"bias": False}, seed=3)
     found = decode(encode({"recipe": recipe}), recipes=True)["recipe"]
-    assert (found.target, found.args[:2], found.kwargs, found.seed) == (recipe.target, (2, Ref("x")), {"bias": False}, 3)
+    assert (found.target, found.args[:2], found.kwargs, found.seed) == (
+        recipe.target,
+        (2, Ref("x")),
+        {"bias": False},
+        3,
+    )
     assert alike(found.args[2], torch.ones(2))
     for value in (recipe, [Ref("x")]):
         with pytest.raises(DataError, match="recipe"):
@@ -219,17 +228,15 @@ def test_a_message_over_the_limit_is_refused_unread() -> None:
 
 
 @pytest.mark.parametrize("kind", [*"ifcludxzorn", "y", ""])
-@pytest.mark.parametrize("body", [None, 1, 1.5, "", "t0", "zz", [], [1], [[]], [1, 2, 3], {}, {"l": []}, [["a"]], "0x1p9999"])
+@pytest.mark.parametrize(
+    "body", [None, 1, 1.5, "", "t0", "zz", [], [1], [[]], [1, 2, 3], {}, {"l": []}, [["a"]], "0x1p9999"]
+)
 def test_a_malformed_part_is_refused_or_read_as_data(kind: str, body: Any) -> None:
     data = message({kind: body}, t0=torch.zeros(3))
-    try:
+    with contextlib.suppress(DataError):
         assert is_data(decode(data))
-    except DataError:
-        pass
-    try:
+    with contextlib.suppress(DataError):
         decode(data, recipes=True)
-    except DataError:
-        pass
 
 
 # -- any bytes -----------------------------------------------------------------------------------------------------
@@ -238,10 +245,9 @@ def test_a_malformed_part_is_refused_or_read_as_data(kind: str, body: Any) -> No
 def only_data_or_data_error(data: bytes) -> None:
     try:
         found = decode(data)
-    except DataError as error:
-        assert str(error)
-    else:
-        assert is_data(found)
+    except DataError:
+        return
+    assert is_data(found)
 
 
 @given(st.binary(max_size=300))
@@ -266,8 +272,9 @@ def test_truncated_and_prolonged_bytes(tree: Any, cut: int, more: bytes) -> None
 
 nodes = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.sampled_from(["t0", "0x1p3"]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from([*"ifcludxzorn"]), inner, min_size=1, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*"ifcludxzorn"]), inner, min_size=1, max_size=2)
+    ),
     max_leaves=15,
 )
 
@@ -290,6 +297,6 @@ def test_any_header(dtype: str, shape: list[int]) -> None:
 
 
 def test_nothing_is_unpickled_or_imported() -> None:
-    source = open(serialize.__file__, encoding="utf-8").read()
+    source = Path(serialize.__file__).read_text(encoding="utf-8")
     for word in ("pickle", "eval(", "exec(", "__import__", "importlib"):
         assert word not in source.replace("Never pickle", "")

@@ -449,7 +449,7 @@ def test_two_files_with_one_answer_are_told(tmp_path: Path) -> None:
     root = lay_out(tmp_path, centred=CENTRED, again=CENTRED)
     code, found, _ = run_verify(root)
     assert code == 1
-    assert any("centred is an answer of again.py already: rename one of the two" in text for text in failures(found))
+    assert any("centred is taken by again.py: rename one of the two" in text for text in failures(found))
 
 
 def write_notebook(root: Path, name: str, *exams: tuple[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""A course of its own for the engine's tests: two exercises and a question, in one notebook, with nbgrader around it."""
+"""A course of its own for the engine's tests: two exercises and a question, in one notebook, with nbgrader."""
 
 import os
 import shutil
@@ -50,7 +50,10 @@ def _(make: Make) -> dict[str, Any]:
 
 
 @exercise.mistake(
-    en="x is squared, not doubled.", ja="2 倍ではなく 2 乗しています。", hint_en="What is twice 3?", hint_ja="3 の 2 倍は?"
+    en="x is squared, not doubled.",
+    ja="2 倍ではなく 2 乗しています。",
+    hint_en="What is twice 3?",
+    hint_ja="3 の 2 倍は?",
 )
 def squared_by_mistake(x: Tensor) -> Tensor:
     return x.square()
@@ -107,8 +110,8 @@ CHOICE = '''"""A question."""
 from autograder.exercise import ConceptQuestion
 
 exercise = ConceptQuestion("b", choices="abc", points=1, objectives=["0.1"], title_en="A question", title_ja="問い")
-exercise.misconception("a", en="First is not best.", ja="最初が最良ではありません。", hint_en="Go on.", hint_ja="次へ。")
-exercise.misconception("c", en="Last is not best.", ja="最後が最良ではありません。", hint_en="Go back.", hint_ja="前へ。")
+exercise.misconception("a", en="First is not best.", ja="最初ではない。", hint_en="Go on.", hint_ja="次へ。")
+exercise.misconception("c", en="Last is not best.", ja="最後ではない。", hint_en="Go back.", hint_ja="前へ。")
 '''
 
 BUILTINS = '"""Stand-ins of the toy course."""\n\n\ndef twice(x):\n    return x.mul(2)\n'

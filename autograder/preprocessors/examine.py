@@ -44,11 +44,11 @@ class Examine(Execute):
         2**20, help="Characters of output that one cell may make; what comes after them is dropped."
     ).tag(config=True)
 
-    @default("extra_arguments")
+    @default("extra_arguments")  # type: ignore[untyped-decorator]
     def _extra_arguments_default(self) -> list[str]:
         return ["--HistoryManager.hist_file=:memory:", "--Application.log_level=ERROR"]
 
-    @default("shutdown_kernel")
+    @default("shutdown_kernel")  # type: ignore[untyped-decorator]
     def _shutdown_kernel_default(self) -> str:
         return "immediate"  # a polite shutdown costs over a second, and the kernel has nothing to save
 
@@ -108,7 +108,8 @@ class Examine(Execute):
         """Have the kernel answer the question in `folder`; False where there is no kernel to ask."""
         if self.kc is None:
             return False
-        usual, self.timeout = self.timeout, int(seconds)
+        usual: int | None = self.timeout
+        self.timeout = int(seconds)
         try:
             self.execute_cell(new_code_cell(_ASK.format(folder=str(folder))), index, store_history=False)
         except (DeadKernelError, CellTimeoutError):
@@ -185,7 +186,9 @@ class Examine(Execute):
         if self._printed <= self.max_output:
             self._printed = self.max_output + 1
             outs.append(new_output("stream", name="stdout", text=f"\n[output above {self.max_output:,} characters]\n"))
-            self.log.warning("Cell %d printed more than %d characters; the rest is dropped", cell_index, self.max_output)
+            self.log.warning(
+                "Cell %d printed more than %d characters; the rest is dropped", cell_index, self.max_output
+            )
         return None
 
 
