@@ -149,8 +149,12 @@ def progress() -> None:
         }
         for verdict in verdicts.values()
     ]
+    called = _session.checks.objectives
     objectives = [
-        {"name": objective, "met": all(verdicts[slug].status in ("right", "recorded") for slug in slugs)}
+        {
+            "name": f"{objective} {called[objective].pick(language)}" if objective in called else objective,
+            "met": all(verdicts[slug].status in ("right", "recorded") for slug in slugs),
+        }
         for objective, slugs in _by_objective(_session.checks).items()
     ]
     done = sum(row["status"] in ("right", "recorded") for row in rows)

@@ -2,8 +2,8 @@
 give on them, and the hints in both languages. Data only; no source of an exercise file is in it."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from autograder.errors import DataError
 from autograder.key import Key, key_as_data, key_from_data
 from autograder.serialize import decode, encode
-from autograder.text import LANGUAGES
+from autograder.text import LANGUAGES, Text
 
 FORMAT = 1
 SUFFIX = ".checks"
@@ -31,6 +31,7 @@ class Checks:
 
     language: str
     keys: dict[str, Key]
+    objectives: dict[str, Text] = field(default_factory=dict)  # what the syllabus calls them, by number
 
     def of(self, name: str) -> Key | None:
         """The key of the exercise that has this slug, or this answer."""
@@ -39,9 +40,10 @@ class Checks:
         return next((key for key in self.keys.values() if name in key.answers), None)
 
 
-def pack(keys: Iterable[Key], language: str) -> bytes:
+def pack(keys: Iterable[Key], language: str, objectives: Mapping[str, Text] | None = None) -> bytes:
     """The bytes of a checks file; the same for the same keys. Raises ValueError for a key with hidden cases."""
-    body = encode({"language": language, "exercises": [key_as_data(key) for key in keys]})
+    called = {number: text.as_data() for number, text in (objectives or {}).items()}
+    body = encode({"language": language, "objectives": called, "exercises": [key_as_data(key) for key in keys]})
     content = torch.frombuffer(bytearray(body), dtype=torch.uint8)
     return encode({"format": FORMAT, "digest": hashlib.sha256(body).hexdigest(), "content": content})
 
@@ -61,8 +63,9 @@ def unpack(data: bytes) -> Checks:
     try:
         keys = [key_from_data(item) for item in content["exercises"]]
         language = content["language"]
-    except (KeyError, TypeError):
+        objectives = {number: Text(**text) for number, text in content["objectives"].items()}
+    except (KeyError, TypeError, AttributeError):
         raise DataError("a part of it is missing") from None
     if language not in LANGUAGES:
         raise DataError(f"it is in no language that there is: {language!r}")
-    return Checks(language, {key.sheet.slug: key for key in keys})
+    return Checks(language, {key.sheet.slug: key for key in keys}, objectives)

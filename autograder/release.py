@@ -10,6 +10,7 @@ from autograder.errors import CourseError
 from autograder.exercise import Exercise
 from autograder.key import make_key
 from autograder.solutions import load_chapter
+from autograder.syllabus import FILE, read_syllabus
 
 EXAM_CALL = "exam("
 
@@ -47,12 +48,15 @@ def exercises_of(nb: NotebookNode, name: str, folder: Path) -> dict[str, Exercis
 def checks_of(notebook: Path, folder: Path, language: str) -> Checks:
     """The self-checks of a notebook file, made from the exercise files in `folder`."""
     nb = nbformat.read(notebook, as_version=4)
-    return make_checks(exercises_of(nb, notebook.name, folder), language)
+    return make_checks(exercises_of(nb, notebook.name, folder), folder, language)
 
 
-def make_checks(exercises: dict[str, Exercise], language: str) -> Checks:
-    """Keys of the visible cases; they do not depend on the exam's seed."""
-    return Checks(language, {slug: make_key(each, seed=0, hidden=False) for slug, each in exercises.items()})
+def make_checks(exercises: dict[str, Exercise], folder: Path, language: str) -> Checks:
+    """Keys of the visible cases, which do not depend on the exam's seed, and the objectives that the syllabus names."""
+    keys = {slug: make_key(each, seed=0, hidden=False) for slug, each in exercises.items()}
+    called = read_syllabus(folder).objectives if (folder / FILE).exists() else {}
+    assessed = {number for key in keys.values() for number in key.objectives}
+    return Checks(language, keys, {number: text for number, text in called.items() if number in assessed})
 
 
 def _marked(nb: NotebookNode) -> list[NotebookNode]:

@@ -93,11 +93,13 @@ def packed(inside: Any, **changes: Any) -> bytes:
     return encode({**whole, "digest": hashlib.sha256(body).hexdigest(), "content": tensor, **changes})
 
 
-GOOD = {"language": "en", "exercises": [key_as_data(KEYS[0])]}
+GOOD = {"language": "en", "objectives": {"0.1": {"en": "Means", "ja": "平均"}}, "exercises": [key_as_data(KEYS[0])]}
 
 
 def test_a_file_made_by_hand_is_read() -> None:
-    assert list(unpack(packed(GOOD)).keys) == ["weighted_mean"]
+    checks = unpack(packed(GOOD))
+    assert list(checks.keys) == ["weighted_mean"]
+    assert checks.objectives["0.1"].ja == "平均"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What may differ costs nothing, what is wrong is found, and nothing that a student's process sends upsets the judge."""
+"""What may differ costs nothing, what is wrong is found, and nothing that a process sends upsets the judge."""
 
 import json
 import math

@@ -108,7 +108,7 @@ class Examine(Execute):
         """Have the kernel answer the question in `folder`; False where there is no kernel to ask."""
         if self.kc is None:
             return False
-        usual: int | None = self.timeout
+        usual = self.timeout  # type: ignore[has-type]
         self.timeout = int(seconds)
         try:
             self.execute_cell(new_code_cell(_ASK.format(folder=str(folder))), index, store_history=False)

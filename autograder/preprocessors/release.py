@@ -71,8 +71,10 @@ class AttachChecks(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         folder, name = chapter_folder(self.solutions, resources), resources["nbgrader"]["notebook"]
         if folder.is_dir():
-            checks = make_checks(exercises_of(nb, f"{name}.ipynb", folder), SelectLanguage(parent=self).language)
-            resources.setdefault("outputs", {})[f"{name}{SUFFIX}"] = pack(checks.keys.values(), checks.language)
+            exercises = exercises_of(nb, f"{name}.ipynb", folder)
+            checks = make_checks(exercises, folder, SelectLanguage(parent=self).language)
+            data = pack(checks.keys.values(), checks.language, checks.objectives)
+            resources.setdefault("outputs", {})[f"{name}{SUFFIX}"] = data
         return nb, resources
 
 

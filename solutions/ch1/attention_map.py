@@ -45,7 +45,7 @@ exercise = Exercise(
     points=2,
     objectives=["1.5"],
     title_en="Attention map",
-    title_ja="アテンションマップ",
+    title_ja="注意マップ",
     device=False,
     equivalent={"ax.set_xticks(range(len(tokens)), tokens)": "How the labels are turned is not judged."},
 )
