@@ -113,7 +113,9 @@ def run_demo(root: Path, folder: Path, chapter: str, language: str, console: Con
     show(demo, console)
     wrong = [result.student.id for result in demo.results if not result.matches]
     if wrong:
-        raise CourseError(f"{len(wrong)} submissions did not get what they deserve: {', '.join(wrong)}")
+        raise CourseError(
+            f"{len(wrong)} of {len(demo.results)} submissions did not get what they deserve: {', '.join(wrong)}"
+        )
     return demo
 
 
@@ -348,10 +350,10 @@ def _reasons(demo: Demo) -> Table:
     table = Table(title="Who handed in what", box=None, padding=(0, 2, 0, 0), expand=True)
     table.add_column("", no_wrap=True)
     table.add_column("student", no_wrap=True)
-    table.add_column("handed in", ratio=2)
+    table.add_column("handed in", ratio=2, overflow="fold")
     table.add_column("got", justify="right", no_wrap=True)
     table.add_column("deserves", justify="right", no_wrap=True)
-    table.add_column("named mistakes", ratio=3)
+    table.add_column("named mistakes", ratio=3, overflow="fold")
     for result in demo.results:
         named = [(slug, each.verdict) for slug, each in result.got.items() if each.verdict is not None and each.mistake]
         says = [f"{slug}: {verdict['mistake_says'][demo.language]}" for slug, verdict in named]

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from autograder.make import Recipe, Trial
-from autograder.runners import build_inputs, run_out, tensors_in
+from autograder.inputs import Recipe, build_inputs
+from autograder.make import Trial
+from autograder.runners import run_out, tensors_in
 
 _MADE_UP = "gpu"
 # What PyTorch says when two devices meet, in fake tensors and in its own checks.

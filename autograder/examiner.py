@@ -11,7 +11,6 @@ import torch
 from traitlets import CaselessStrEnum, Integer
 from traitlets.config import LoggingConfigurable
 
-from autograder.check import carried
 from autograder.errors import DataError
 from autograder.exercise import Exercise
 from autograder.isolate import reply_path
@@ -20,7 +19,7 @@ from autograder.key import Key, make_key
 from autograder.make import Trial
 from autograder.runners import Outcome, as_outcome, failure
 from autograder.serialize import MAX_BYTES, decode
-from autograder.verdict import Verdict
+from autograder.verdict import Verdict, carried
 
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a pipe in a reply's place must not make the grader wait
 
@@ -62,7 +61,7 @@ def mark(key: Key, folder: Path) -> Verdict:
     for start in range(0, rounds * count, count):
         outcomes = [_reply(folder, start + i, trial) for i, trial in enumerate(key.trials)]
         verdicts.append(judge(key.sheet, [{**o, "device": leaves[i]} for i, o in enumerate(outcomes)]))
-    return carried(verdicts[0], verdicts[1], key) if len(verdicts) == 2 else verdicts[0]
+    return carried(verdicts[0], verdicts[1], key.stand_ins) if len(verdicts) == 2 else verdicts[0]
 
 
 def unasked(key: Key) -> Verdict:

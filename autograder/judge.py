@@ -88,11 +88,6 @@ def judge(sheet: Sheet, actual: Sequence[Outcome]) -> Verdict:
     return Verdict(sheet.slug, sheet.title, sheet.points, tuple(cases), named, _remarks(actual))
 
 
-def better(first: Verdict, second: Verdict) -> Verdict:
-    """The verdict with more marks; with more right cases where the marks are equal; the first of equals."""
-    return second if second.rank > first.rank else first
-
-
 # -- one case ------------------------------------------------------------------------------------------------------
 
 

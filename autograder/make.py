@@ -2,32 +2,13 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """Something that is not data (a model, an optimizer, axes), to be built on both sides from a public builder.
-
-    `target` is "package.module:name"; `seed` is set before building, so that random weights are equal. What is built
-    is float64 as all inputs are, unless the builder itself says otherwise.
-    """
-
-    target: str
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Ref:
-    """In a recipe's arguments: the input of that name (an optimizer's model)."""
-
-    name: str
+from autograder.inputs import Recipe, Ref, build_inputs
 
 
 @dataclass(frozen=True)
@@ -124,8 +105,6 @@ class Make:
         **inputs: Any,
     ) -> Trial:
         """Build a module with `init`, load weights redrawn at std 0.2, and call it (or `method`) on the inputs."""
-        from autograder.runners import build_inputs  # it stands on this module
-
         torch.manual_seed(0)
         state = self.state(reference(**build_inputs(init, "cpu")))
         fields = {"init": dict(init), "state": state, "train": train, "method": method}

@@ -127,6 +127,7 @@ VERDICT: dict[str, Text] = {
     "partly": Text("partly right", "部分的に正解"),
     "wrong": Text("wrong", "不正解"),
     "not_attempted": Text("not attempted yet", "未解答"),
+    "missing": Text("no answer is found", "解答が見つかりません"),
     "recorded": Text("answer recorded; it is marked after you submit", "解答を記録しました (採点は提出後です)"),
     "cases": Text("{passed} of {total} cases right", "{total} 件中 {passed} 件正解"),
     "points": Text("{score:g} of {points:g} points", "{points:g} 点中 {score:g} 点"),

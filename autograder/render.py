@@ -21,6 +21,8 @@ def as_text(verdict: Verdict, language: str) -> str:
         return text.pick(language)
 
     lines = [f"{verdict.slug} · {say(VERDICT[verdict.status])} · {say(_counted(verdict))}"]
+    if verdict.nothing_to_judge:
+        return "\n".join([f"{verdict.slug} · {say(VERDICT[verdict.status])}", *_first_sentence(verdict, language)])
     for case in verdict.cases:
         mark = "✓" if case.passed else "✗"
         label = "" if case.visible else f" ({say(VERDICT['hidden'])})"
@@ -53,6 +55,10 @@ def as_mimebundle(verdict: Verdict, language: str) -> dict[str, Any]:
 def as_progress(rows: list[dict[str, Any]], objectives: list[dict[str, Any]], words: dict[str, str]) -> str:
     """The chapter as a picture: a bar for each exercise and a tile for each objective, as HTML."""
     return _environment().get_template("progress.html.j2").render(rows=rows, objectives=objectives, words=words)
+
+
+def _first_sentence(verdict: Verdict, language: str) -> list[str]:
+    return [case.says.pick(language) for case in verdict.cases[:1] if case.says is not None]
 
 
 def _counted(verdict: Verdict) -> Text:

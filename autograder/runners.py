@@ -10,21 +10,19 @@ An outcome is a dict: either {"failure": {...}} or
 """
 
 import contextlib
-import importlib
 import itertools
 import linecache
-import random
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autograder.make import Recipe, Ref, Trial
+from autograder.inputs import build_inputs, resolve, seeded
+from autograder.make import Trial
 
 Outcome = dict[str, Any]
 Runner = Callable[[Trial, Mapping[str, Any], str], Outcome]
@@ -40,7 +38,7 @@ def run(trial: Trial, namespace: Mapping[str, Any], device: str = "cpu") -> Outc
     """
     if trial.answer not in namespace:
         return failure("missing", answer=trial.answer)
-    with _seeded(0), warnings.catch_warnings(), torch.enable_grad():
+    with seeded(0), warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")
         try:
             return RUNNERS[trial.runner](trial, namespace, device)
@@ -111,7 +109,7 @@ def _outcome(trial: Trial, device: str, build: Callable[[], tuple[Callable[..., 
     fields = trial.fields
     outcome: Outcome = {}
     for key in ("result", "again") if fields.get("again", True) else ("result",):
-        with _seeded(0):
+        with seeded(0):
             called, parameters = build()
             inputs = build_inputs(fields["inputs"], device)
         leaves = _leaves(inputs) if fields.get("gradients") else {}
@@ -119,7 +117,7 @@ def _outcome(trial: Trial, device: str, build: Callable[[], tuple[Callable[..., 
         before = {name: value.clone() for name, value in given.items() if isinstance(value, Tensor)}
         values = list(given.values())
         count = fields["positional"]
-        with _seeded(1):
+        with seeded(1):
             result = run_out(called(*values[:count], **dict(list(given.items())[count:])))
         outcome[key] = as_data(result)
         if key == "again":
@@ -215,54 +213,7 @@ def as_data(value: Any) -> Any:
     return str(value) if isinstance(value, str) else value  # np.str_ is a string, too
 
 
-# -- inputs --------------------------------------------------------------------------------------------------------
-
-
-def build_inputs(inputs: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """Fresh inputs on `device`: tensors cloned, recipes built, each seeded by itself and after what it refers to."""
-    built: dict[str, Any] = {}
-
-    def of(name: str) -> Any:
-        if name not in built:
-            built[name] = _fresh(inputs[name], device, of)
-        return built[name]
-
-    return {name: of(name) for name in inputs}
-
-
-def _fresh(value: Any, device: str, of: Callable[[str], Any]) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().clone().to(device)
-    if isinstance(value, Ref):
-        return of(value.name)
-    if isinstance(value, Recipe):
-        args = [_fresh(item, device, of) for item in value.args]
-        kwargs = {name: _fresh(item, device, of) for name, item in value.kwargs.items()}
-        with _seeded(value.seed), _float64():
-            made = resolve(value.target)(*args, **kwargs)
-        return made.to(device) if isinstance(made, nn.Module) else made
-    if isinstance(value, Mapping):
-        return {name: _fresh(item, device, of) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_fresh(item, device, of) for item in value)
-    return value
-
-
-@contextlib.contextmanager
-def _float64() -> Iterator[None]:
-    """Make what is built here float64, as the inputs that it meets are."""
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(usual)
-
-
-def resolve(target: str) -> Any:
-    """The object that "package.module:name" stands for."""
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
+# -- earlier answers -----------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -276,22 +227,6 @@ def standing_in(namespace: MutableMapping[str, Any], stand_ins: Mapping[str, str
         for name in stand_ins:
             namespace.pop(name, None)
         namespace.update(before)
-
-
-@contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (answers may use the global generator)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed queues a call for a GPU that nobody has asked for
-        if torch.cuda.is_initialized():
-            torch.cuda.manual_seed_all(seed)
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
 
 
 # -- exceptions ----------------------------------------------------------------------------------------------------

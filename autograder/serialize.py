@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from autograder.errors import DataError
-from autograder.make import Recipe, Ref
+from autograder.inputs import Recipe, Ref
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 24
@@ -124,7 +124,7 @@ class _Packer:
         if value.numel() * value.element_size() > MAX_BYTES:  # before it is laid out: it may be one number, expanded
             raise DataError(f"the value has a tensor of more than {MAX_BYTES:,} bytes")
         plain = value if value.layout is torch.strided else value.to_dense()
-        plain = plain.as_subclass(Tensor).resolve_conj().resolve_neg()  # type: ignore[misc]
+        plain = plain.as_subclass(Tensor).resolve_conj()  # type: ignore[misc]
         if plain.is_complex():
             return {"z": self._pack_tensor(torch.view_as_real(plain))["x"]}  # safetensors has no complex128
         if plain.dtype not in _DTYPES:

@@ -1,8 +1,8 @@
 """What was found about one answer: cases, marks, the known mistake by name. Plain data; `render` shows it."""
 
 import builtins
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +11,7 @@ from autograder.messages import FINDINGS, HIDDEN_FINDINGS, REMARKS, VERDICT
 from autograder.text import Text, same
 
 FORMAT = 1
-_NOBODYS = ("missing", "not_attempted")  # kinds of finding that say: nothing was answered
+_NOTHING = {"not_attempted", "missing"}  # kinds of finding that say: there is no answer to judge
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,15 @@ class Verdict:
         """The key in `messages.VERDICT` that sums it up."""
         if self.passed == len(self.cases):
             return "right" if self.cases else "recorded"
-        if all(case.findings and case.findings[0].kind in _NOBODYS for case in self.cases):
-            return "not_attempted"
+        kinds = {case.findings[0].kind if case.findings else "" for case in self.cases}
+        if kinds <= _NOTHING:
+            return "missing" if kinds == {"missing"} else "not_attempted"
         return "partly" if self.fraction > 0 else "wrong"
+
+    @property
+    def nothing_to_judge(self) -> bool:
+        """Whether there is no answer: one sentence says it, and a list of cases would only repeat it."""
+        return self.status in _NOTHING
 
     def as_data(self) -> dict[str, Any]:
         """What is stored beside a score, for reports: no hidden number, no expected value."""
@@ -150,8 +156,23 @@ class Verdict:
         parts = [same(self.slug), VERDICT[self.status]]
         if self.mistake is not None:
             parts.append(self.mistake.says)
-        elif self.status in ("wrong", "partly"):
+        elif self.status in ("wrong", "partly", "missing"):
             parts.append(next(case.says for case in self.cases if case.says is not None))
         elif self.status == "right":
             parts.append(VERDICT["cases"].format(passed=self.passed, total=len(self.cases)))
         return Text(" · ".join(part.en for part in parts), " · ".join(part.ja for part in parts))
+
+
+def better(first: Verdict, second: Verdict) -> Verdict:
+    """The verdict with more marks; with more right cases where the marks are equal; the first of equals."""
+    return second if second.rank > first.rank else first
+
+
+def carried(alone: Verdict, helped: Verdict, earlier: Iterable[str]) -> Verdict:
+    """The better of two verdicts: with the student's own earlier answers, and with stand-ins for them.
+
+    Where the stand-ins made the difference, a remark says so: an error costs its marks once, where it was made.
+    """
+    if better(alone, helped) is alone:
+        return alone
+    return replace(helped, remarks=(*helped.remarks, Finding("carried", {"names": ", ".join(earlier)})))

@@ -214,12 +214,14 @@ def show(report: Report, console: Console) -> None:
     proofs, count = report.proofs, len(report.failures)
     names = ", ".join(chapter.name for chapter in report.chapters)
     killed, mutants = sum(proof.killed for proof in proofs), sum(proof.mutants for proof in proofs)
-    tail = f"{len(proofs)} exercises, {killed} of {mutants} mutants killed, {report.seconds:.0f} s"
+    exercises = "1 exercise" if len(proofs) == 1 else f"{len(proofs)} exercises"
+    tail = f"{exercises}, {killed} of {mutants} mutants killed, {report.seconds:.0f} s"
     if report.passed:
-        console.print(f"{names} is proved: {tail}.", style="bold green", highlight=False)
+        console.print(f"{names} is proved: {tail}.", style="bold green", highlight=False, soft_wrap=True)
     else:
         problems = "1 problem is" if count == 1 else f"{count} problems are"
-        console.print(f"{names} is not proved: {problems} listed above ({tail}).", style="bold red", highlight=False)
+        line = f"{names} is not proved: {problems} listed above ({tail})."
+        console.print(line, style="bold red", highlight=False, soft_wrap=True)
 
 
 def _table(chapter: ChapterReport) -> Table:

@@ -25,8 +25,8 @@ from autograder import check, start
 from autograder.checksfile import SUFFIX, pack
 from autograder.errors import CheckFailed
 from autograder.exercise import Exercise
+from autograder.inputs import resolve
 from autograder.release import checks_of
-from autograder.runners import resolve
 from autograder.solutions import load_chapter
 
 ROOT = Path(__file__).resolve().parent.parent

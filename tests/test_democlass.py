@@ -12,7 +12,6 @@ import pytest
 import toycourse
 from nbformat import NotebookNode
 
-from autograder.check import judge_here
 from autograder.democlass import (
     DAMAGES,
     FILLS,
@@ -28,8 +27,9 @@ from autograder.democlass import (
 )
 from autograder.errors import CourseError
 from autograder.exercise import Exercise
+from autograder.inputs import resolve
 from autograder.key import Key, make_key
-from autograder.runners import resolve
+from autograder.selfcheck import judge_here
 from autograder.solutions import load_chapter
 
 ROOT = Path(__file__).parent.parent

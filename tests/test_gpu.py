@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from autograder.check import judge_here
 from autograder.exercise import ConceptQuestion, Exercise
 from autograder.judge import judge
 from autograder.key import as_sent, make_key
 from autograder.runners import run
+from autograder.selfcheck import judge_here
 from autograder.solutions import load_chapter
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")]

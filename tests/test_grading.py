@@ -48,12 +48,12 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # Everything that a score could be forged with inside the kernel: none of it runs where the judging is done.
 FORGERY = """
-import torch, autograder, autograder.judge, autograder.verdict, autograder.check
+import torch, autograder, autograder.judge, autograder.verdict, autograder.selfcheck
 autograder.judge.judge = autograder.judge.compare = lambda *a, **k: []
 torch.testing.assert_close = lambda *a, **k: None
 torch.allclose = torch.equal = lambda *a, **k: True
 autograder.verdict.Verdict.score = property(lambda self: self.points)
-autograder.exam = autograder.check.exam = lambda slug: 2.0
+autograder.exam = autograder.selfcheck.exam = lambda slug: 2.0
 class Alike(torch.Tensor):
     def __eq__(self, other): return True
 def double(x):

@@ -1,4 +1,4 @@
-"""What may differ costs nothing, what is wrong is found, and nothing that a process sends upsets the judge."""
+"""What may differ costs nothing, what is wrong is found, and nothing that a student's process sends upsets it."""
 
 import json
 import math
@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 from toys import SEED, ask, exercise_of, mean_exercise, namespace_of, question, verdict_of, weighted_mean
 
-from autograder.judge import Expected, Sheet, Tolerance, better, compare, judge
+from autograder.judge import Expected, Sheet, Tolerance, compare, judge
 from autograder.key import Key, as_sent, make_key
 from autograder.messages import FINDINGS
 from autograder.render import as_html, as_text
 from autograder.runners import as_data, as_outcome, run_out
 from autograder.serialize import Opaque, decode, encode
 from autograder.text import Text, same
-from autograder.verdict import CaseVerdict, Finding, Verdict
+from autograder.verdict import CaseVerdict, Finding, Verdict, better
 
 TOLERANCE = Tolerance()
 EXERCISE = mean_exercise()
@@ -184,6 +184,7 @@ def test_whole_numbers_are_equal_or_not(number: int, step: int) -> None:
         (torch.tensor([1 + 1j]), torch.tensor([1 + 1j], dtype=torch.complex64), None),
         (torch.tensor([1 + 1j]), torch.tensor([1 - 1j]), "values"),
         (1 + 1j, complex(1, 1.1), "plain"),
+        (1 + 1j, complex(1, 1 + 1e-5), "plain"),
         (1 + 1j, complex("nan"), "plain"),
         (1 + 1j, True, "dtype"),
         (0.5, 0.6, "plain"),

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from autograder.make import Make, Ref, Trial
+from autograder.inputs import Ref
+from autograder.make import Make, Trial
 
 
 @given(st.integers(0, 2**32))

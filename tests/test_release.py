@@ -164,7 +164,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_the_wheel_holds_no_secret(wheel: dict[str, str], exercises: list[Exercise]) -> None:
-    assert "autograder/check.py" in wheel
+    assert "autograder/selfcheck.py" in wheel
     assert "autograder/templates/verdict.html.j2" in wheel
     assert not [name for name in wheel if name.startswith(("solutions", "source", "tests"))]
     assert leaks(exercises, wheel) == []

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from toys import SEED, ask, exercise_of, mean_exercise, not_divided, question, verdict_of, weighted_mean
 
-from autograder.check import judge_here
 from autograder.judge import judge
 from autograder.key import make_key
 from autograder.messages import VERDICT
 from autograder.render import MIME, as_html, as_mimebundle, as_progress, as_text
+from autograder.selfcheck import judge_here
 from autograder.text import same
 from autograder.verdict import CaseVerdict, Finding, Verdict
 
@@ -75,7 +75,7 @@ def test_a_right_and_an_empty_answer() -> None:
     missing = judge(key.sheet, ask(key, {}))
     html = as_html(missing, "en")
     read(html)
-    assert "not attempted yet" in html
+    assert "no answer is found" in html
     assert html.count("is not defined") == 1  # once for the exercise, not once a case
 
 
@@ -166,7 +166,7 @@ def test_any_text_of_an_answer_keeps_the_html_whole(first: str, second: str) -> 
 
 
 def test_progress_is_escaped_and_whole() -> None:
-    statuses = ("right", "recorded", "partly", "wrong", "not_attempted")
+    statuses = ("right", "recorded", "partly", "wrong", "not_attempted", "missing")
     rows = [{"title": EVIL, "status": status, "says": EVIL, "share": 0.5} for status in statuses]
     words = dict.fromkeys(("title", "counted", "exercises", "objectives", "met", "open"), EVIL)
     html = as_progress(rows, [{"name": EVIL, "met": True}, {"name": "2", "met": False}], words)

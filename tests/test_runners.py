@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from toys import classifier, outcome_of
 
-from autograder.make import Make, Ref, Trial
+from autograder.inputs import Ref, build_inputs
+from autograder.make import Make, Trial
 from autograder.messages import FINDINGS
-from autograder.runners import MAX_ITEMS, as_data, as_outcome, build_inputs, run, standing_in
+from autograder.runners import MAX_ITEMS, as_data, as_outcome, run, standing_in
 from autograder.serialize import Opaque
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from autograder import serialize
 from autograder.errors import DataError
-from autograder.make import Recipe, Ref
+from autograder.inputs import Recipe, Ref
 from autograder.serialize import MAX_DEPTH, MAX_NODES, MAX_STRUCTURE, MAX_TEXT, Opaque, decode, encode
 
 REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

@@ -36,6 +36,7 @@ BLANK, MISSING = Finding("not_attempted", {"answer": "f"}), Finding("missing", {
         ((case(), case(WRONG, weight=3.0)), "partly", 0.25),
         ((case(WRONG), case(WRONG)), "wrong", 0.0),
         ((case(BLANK), case(MISSING)), "not_attempted", 0.0),
+        ((case(MISSING), case(MISSING)), "missing", 0.0),
         ((case(BLANK), case(WRONG)), "wrong", 0.0),
         ((case(weight=0.0, visible=True), case(WRONG, weight=0.0, visible=True)), "partly", 0.5),
         ((case(weight=0.0, visible=True), case(WRONG)), "wrong", 0.0),

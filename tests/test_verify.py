@@ -365,7 +365,7 @@ def test_what_falls_short_is_told_in_a_sentence(tmp_path: Path, fault: str) -> N
     assert told.startswith("centred: ")
     assert says in told
     assert told in shown
-    assert shown.strip().splitlines()[-1].startswith("ch9 is not proved: 1 problem is listed above (2 exercises")
+    assert shown.strip().splitlines()[-1].startswith("ch9 is not proved: 1 problem is listed above (2 exercises,")
     assert rows(found)["best"]["passed"]  # the others are proved all the same
 
 
@@ -387,15 +387,16 @@ def test_survivors_are_shown_with_their_lines(tmp_path: Path) -> None:
 # -- mutants -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_mutant_that_loops_for_ever_is_killed(tmp_path: Path) -> None:
     root = lay_out(tmp_path, counted=COUNTED)
     started = time.monotonic()
-    code, found, shown = run_verify(root)
+    _, found, _ = run_verify(root)
     row = rows(found)["counted"]
-    assert row["mutants"] > 20
-    assert code == 0 or row["survivors"], shown
+    assert row["mutants"] > 30
+    equivalent = {"total, number = 0, 1", "while number is not limit:", "while number != limit:"}
+    assert {survivor["after"] for survivor in row["survivors"]} == equivalent  # `number = number + 0` is not among them
     assert time.monotonic() - started < 60
-    assert not any(survivor["before"].startswith("number = number") for survivor in row["survivors"])
 
 
 def test_an_equivalent_mutant_is_waived_and_a_stale_waiver_told(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from toys import SEED, ask, exercise_of, mistake_of, verdict_of
 
 from autograder.ask import answer_question, write_question
-from autograder.check import judge_here
 from autograder.checksfile import pack, unpack
 from autograder.examiner import mark
 from autograder.exercise import Exercise
 from autograder.judge import judge
 from autograder.key import make_key
 from autograder.make import Make
+from autograder.selfcheck import judge_here
 from autograder.text import Text
 
 Draw = Callable[[Make], Any]
@@ -595,7 +595,7 @@ def test_the_self_check_judges_from_its_file_alone(exercise: Exercise) -> None:
     assert judge_here(key, dict(exercise.answers)).status == "right"
     for right in exercise.alternatives:
         assert judge_here(key, dict(right.answers)).status == "right", right.name
-    assert judge_here(key, {}).status == "not_attempted"
+    assert judge_here(key, {}).status == "missing"
 
 
 @ALL

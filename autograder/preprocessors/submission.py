@@ -5,6 +5,7 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.corpus.words import generate_corpus_id
 from nbformat.v4 import new_markdown_cell, new_notebook
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells
@@ -149,7 +150,10 @@ class RestoreCells(OverwriteCells):
         for cell in nb.cells:
             if not cell.metadata.get("nbgrader"):  # DeduplicateIds leaves it empty, which OverwriteCells stumbles over
                 cell.metadata.pop("nbgrader", None)
-        return super().preprocess(nb, resources)
+        nb, resources = super().preprocess(nb, resources)
+        for cell in nb.cells:
+            cell.setdefault("id", generate_corpus_id())  # nbgrader puts cells back without one
+        return nb, resources
 
     def add_missing_grade_cells(
         self, nb: NotebookNode, resources: dict[str, Any]

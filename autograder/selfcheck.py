@@ -13,13 +13,13 @@ import torch
 
 from autograder.checksfile import SUFFIX, Checks, OtherVersion, unpack
 from autograder.errors import CheckFailed, CourseError, DataError
-from autograder.judge import better, judge
+from autograder.judge import judge
 from autograder.key import Key, as_sent
 from autograder.messages import CHECK, PROGRESS, VERDICT
 from autograder.render import as_mimebundle, as_progress
 from autograder.runners import run, standing_in
 from autograder.text import LANGUAGES, Text
-from autograder.verdict import CaseVerdict, Finding, Verdict
+from autograder.verdict import CaseVerdict, Finding, Verdict, carried
 
 IN_PROCESS = "AUTOGRADER_IN_PROCESS"  # a folder of exercise files: allows `exam` to judge in the notebook's own process
 
@@ -121,17 +121,8 @@ def _judge_here(key: Key, namespace: MutableMapping[str, Any]) -> Verdict:
     if key.stand_ins and verdict.fraction < 1:
         with standing_in(namespace, key.stand_ins):
             helped = judge(key.sheet, [as_sent(run(trial, namespace)) for trial in key.trials])
-        verdict = carried(verdict, helped, key)
+        verdict = carried(verdict, helped, key.stand_ins)
     return verdict
-
-
-def carried(alone: Verdict, helped: Verdict, key: Key) -> Verdict:
-    """The better of two verdicts; it says so when the stand-ins for earlier answers made the difference."""
-    chosen = better(alone, helped)
-    if chosen is alone:
-        return alone
-    remark = Finding("carried", {"names": ", ".join(key.stand_ins)})
-    return Verdict(helped.slug, helped.title, helped.points, helped.cases, helped.mistake, (*helped.remarks, remark))
 
 
 def progress() -> None:
@@ -145,7 +136,7 @@ def progress() -> None:
             "title": verdict.title.pick(language),
             "status": verdict.status,
             "says": VERDICT[verdict.status].pick(language),
-            "share": verdict.fraction if verdict.status != "not_attempted" else 0.0,
+            "share": verdict.fraction if not verdict.nothing_to_judge else 0.0,
         }
         for verdict in verdicts.values()
     ]

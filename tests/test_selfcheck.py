@@ -16,14 +16,15 @@ from IPython.utils.capture import RichOutput, capture_output
 from toys import SEED, exercise_of, mean_exercise, question
 from traitlets.config import Config
 
-from autograder.check import IN_PROCESS, Session, check, start
 from autograder.checksfile import pack
 from autograder.errors import CheckFailed, CourseError
 from autograder.key import Key, make_key
 from autograder.render import MIME
+from autograder.selfcheck import IN_PROCESS, Session, check, start
 from autograder.serialize import encode
 
-MODULE = sys.modules[check.__module__]  # `autograder.check` is the function
+import autograder.selfcheck as MODULE  # noqa: E402
+
 START = "from autograder import check, exam, progress, start\nstart('toy')"
 RIGHT = """
 def weighted_mean(values, weights):
@@ -356,9 +357,9 @@ def test_progress_counts_exercises_and_objectives(started: Notebook) -> None:
     assert ran.error is None
     assert ran.texts[0].splitlines() == [
         "0 of 3 exercises right",
-        "not attempted yet: A mean",
-        "not attempted yet: A toy",
-        "not attempted yet: Which is best?",
+        "no answer is found: A mean",
+        "no answer is found: A toy",
+        "no answer is found: Which is best?",
     ]
     html = ran.shown[0].data["text/html"]
     assert (html.count("✓ "), html.count("0.1"), html.count("0.2")) == (0, 1, 1)
@@ -436,6 +437,6 @@ def test_outside_a_notebook_the_verdict_is_printed(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(MODULE, "_session", Session("", None, None, "en"))
     start("toy")
-    with pytest.raises(CheckFailed, match="not attempted yet"):
+    with pytest.raises(CheckFailed, match="no answer is found"):
         check("weighted_mean")
-    assert "weighted_mean · not attempted yet" in capsys.readouterr().out
+    assert "weighted_mean · no answer is found" in capsys.readouterr().out
