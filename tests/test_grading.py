@@ -153,7 +153,7 @@ def _feedback(course: Path, student: str) -> str:
         ("blank", "is not attempted yet"),
         ("syntax", "is not defined"),
         ("cells_deleted", "is not defined"),
-        ("endless", "did not finish within 2 s"),
+        ("endless", "did not finish within 10 s"),
         ("exits", "the process that ran it ended"),
         ("kills", "This cell ended the notebook"),
         ("wrong_helper", "Judged with a right double in place of yours"),

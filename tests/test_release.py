@@ -15,6 +15,7 @@ import toycourse
 from toycourse import ROOT, nbgrader
 
 from autograder.checksfile import unpack
+from autograder.course import standins
 from autograder.exercise import ConceptQuestion, Exercise
 from autograder.preprocessors.release import select_language
 from autograder.solutions import load_chapter
@@ -28,8 +29,8 @@ REGION = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
 def secret_lines(exercise: Exercise) -> Iterator[str]:
     """Lines of the blanked bodies, the hidden cases, the mistakes and the alternatives."""
     sources = [body for source in exercise.blank().values() for body in REGION.findall(source)]
-    sources += [inspect.getsource(case.build) for case in exercise.cases if not case.visible]
     if not isinstance(exercise, ConceptQuestion):
+        sources += [inspect.getsource(case.build) for case in exercise.cases if not case.visible]
         sources += [inspect.getsource(each) for m in exercise.mistakes for each in _own(exercise, m.answers)]
         sources += [inspect.getsource(each) for a in exercise.alternatives for each in _own(exercise, a.answers)]
     for source in sources:
@@ -44,8 +45,8 @@ def _own(exercise: Exercise, answers: object) -> list[object]:
 
 
 def given_text(exercise: Exercise) -> str:
-    """What a student is given of the answers anyway: everything around the blanks."""
-    return "\n".join(REGION.sub("", source) for source in exercise.blank().values())
+    """What a student is given of the answers anyway: everything around the blanks, and the stand-ins."""
+    return "\n".join([*(REGION.sub("", source) for source in exercise.blank().values()), inspect.getsource(standins)])
 
 
 def leaks(exercises: list[Exercise], texts: dict[str, str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,13 @@ from IPython.utils.capture import RichOutput, capture_output
 from toys import SEED, exercise_of, mean_exercise, question
 from traitlets.config import Config
 
+from autograder import selfcheck
 from autograder.checksfile import pack
 from autograder.errors import CheckFailed, CourseError
 from autograder.key import Key, make_key
 from autograder.render import MIME
 from autograder.selfcheck import IN_PROCESS, Session, check, start
 from autograder.serialize import encode
-
-import autograder.selfcheck as MODULE  # noqa: E402
 
 START = "from autograder import check, exam, progress, start\nstart('toy')"
 RIGHT = """
@@ -91,7 +89,7 @@ def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebo
     monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
     monkeypatch.delenv(IN_PROCESS, raising=False)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / ".ipython"))
-    monkeypatch.setattr(MODULE, "_session", Session("", None, None, "en"))
+    monkeypatch.setattr(selfcheck, "_session", Session("", None, None, "en"))
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}), colors="nocolor")
     try:
@@ -435,7 +433,7 @@ def test_outside_a_notebook_the_verdict_is_printed(
     InteractiveShell.clear_instance()
     (tmp_path / "toy.checks").write_bytes(pack(keys(), "en"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(MODULE, "_session", Session("", None, None, "en"))
+    monkeypatch.setattr(selfcheck, "_session", Session("", None, None, "en"))
     start("toy")
     with pytest.raises(CheckFailed, match="no answer is found"):
         check("weighted_mean")
