@@ -5,7 +5,6 @@ c = get_config()  # noqa: F821 (nbgrader defines it)
 LANGUAGE = "en"  # the course's language: "en" or "ja"
 
 c.CourseDirectory.course_id = "transformer"
-c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "*.png"]
 c.SelectLanguage.language = LANGUAGE
 c.ClearSolutions.text_stub = {"en": "YOUR ANSWER HERE", "ja": "ここに解答を書いてください。"}[LANGUAGE]
 

@@ -44,7 +44,7 @@ def sync(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; fail when something is stale.")] = False,
     root: Root = Path(),
 ) -> None:
-    """Write the model answers of the exercise files into the answer cells of the source notebooks."""
+    """Write model answers and points from the exercise files into the cells of the source notebooks."""
     from autograder.sync import sync_chapters
 
     stale = sync_chapters(root, chapters, write=not check)
@@ -53,7 +53,7 @@ def sync(
     if check and stale:
         errors.print("Stale notebooks: run `autograder sync`.")
         raise typer.Exit(1)
-    console.print("All answer cells are up to date." if not stale else f"{len(stale)} answer cells rewritten.")
+    console.print("All cells are up to date." if not stale else f"{len(stale)} cells rewritten.")
 
 
 @app.command()

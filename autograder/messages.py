@@ -156,9 +156,9 @@ CHECK: dict[str, Text] = {
     ),
     "other_version": Text(
         "{file} was made for another version of autograder (format {theirs}, this one reads {ours}): run"
-        " `pip install --upgrade autograder`, or fetch the assignment again.",
+        " `pip install --upgrade transformer-autograder`, or fetch the assignment again.",
         "{file} は別のバージョンの autograder 用です (形式 {theirs}、こちらは {ours})。"
-        "`pip install --upgrade autograder` を実行するか、課題を取得し直してください。",
+        "`pip install --upgrade transformer-autograder` を実行するか、課題を取得し直してください。",
     ),
     "not_started": Text(
         "Run the notebook's first code cell: it calls start(...), which reads the checks.",
@@ -190,6 +190,10 @@ PROGRESS: dict[str, Text] = {
 }
 
 SUBMISSION: dict[str, Text] = {
+    "no_file": Text(
+        "There is no file of this name that could be read: hand in the notebook again.",
+        "この名前のファイルを読めませんでした。ノートブックをもう一度提出してください。",
+    ),
     "encoding": Text(
         "This file is not text in UTF-8, so it could not be read as a notebook: hand it in again, saved by JupyterLab.",
         "このファイルは UTF-8 のテキストではないため、ノートブックとして読めませんでした。"

@@ -263,6 +263,10 @@ class _Examination:
             used.add(mutant.after)
         self._note_kills(DETACHED, detached.get("passed"))
         proof.mutants = proof.killed + len(proof.survivors)
+        if not mutants:
+            proof.warnings.append(
+                f"{exercise.slug}: no mutant can be made of its blank, so that only its mistakes prove the hidden cases"
+            )
         if proof.killed < KILL_RATE * proof.mutants:
             self.fail(
                 f"{proof.killed} of {proof.mutants} mutants are killed, {KILL_RATE:.0%} must be: sharpen a hidden case "

@@ -1,4 +1,4 @@
-"""Writes the model answers of the exercise files into the answer cells of the source notebooks, and finds stale ones.
+"""Writes model answers and points from the exercise files into the source notebooks' cells, and finds stale ones.
 
 The exercise file is where an answer is written; prose and the order of cells belong to the notebook.
 """
@@ -15,7 +15,7 @@ from autograder.solutions import load_chapter
 
 
 def sync_chapters(root: Path, chapters: Sequence[str] | None, *, write: bool) -> list[str]:
-    """Bring the notebooks of `root/source/<chapter>` up to date; returns a line for each answer cell that was stale.
+    """Bring the notebooks of `root/source/<chapter>` up to date; returns a line for each cell that was stale.
 
     Args:
         root: the course's root.
@@ -29,14 +29,15 @@ def sync_chapters(root: Path, chapters: Sequence[str] | None, *, write: bool) ->
     for chapter in chapters or sorted(path.name for path in (root / "solutions").glob("ch*") if path.is_dir()):
         exercises = load_chapter(root / "solutions" / chapter)
         wanted = {each.cell_id(name): source for each in exercises.values() for name, source in each.blank().items()}
+        points = {slug: each.points for slug, each in exercises.items()}
         paths = sorted((root / "source" / chapter).glob("*.ipynb"))
         for path in paths:
-            stale += _sync_notebook(path, wanted, write)
+            stale += _sync_notebook(path, wanted, points, write)
         _complain_of_missing(chapter, exercises, [nbformat.read(path, as_version=4) for path in paths])
     return stale
 
 
-def _sync_notebook(path: Path, wanted: dict[str, str], write: bool) -> list[str]:
+def _sync_notebook(path: Path, wanted: dict[str, str], points: dict[str, float], write: bool) -> list[str]:
     nb = nbformat.read(path, as_version=4)
     stale = []
     for cell in nb.cells:
@@ -44,6 +45,10 @@ def _sync_notebook(path: Path, wanted: dict[str, str], write: bool) -> list[str]
         if source is not None and cell.source != source.rstrip("\n"):
             cell.source = source.rstrip("\n")
             stale.append(f"{path.parent.name}/{path.name}: {grade_id(cell)}")
+        worth = points.get(grade_id(cell) or "")
+        if worth is not None and cell.metadata["nbgrader"].get("points") != worth:
+            cell.metadata["nbgrader"]["points"] = worth
+            stale.append(f"{path.parent.name}/{path.name}: {grade_id(cell)} ({worth:g} points)")
     if write and stale:
         nbformat.write(nb, path)
     return stale

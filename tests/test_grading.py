@@ -9,6 +9,8 @@ import toycourse
 from nbformat import NotebookNode
 from toycourse import nbgrader, scores, submit, write_submission
 
+from autograder.sync import sync_chapters
+
 pytestmark = pytest.mark.slow
 
 RIGHT = {"double": 2.0, "quadruple": 3.0, "toy_choice": 1.0}
@@ -74,6 +76,7 @@ def _damaged(course: Path, good: NotebookNode) -> None:
     tree = json.loads(nbformat.writes(good))
     write_submission(course, "not_json", "{this is not JSON")
     write_submission(course, "empty_file", "")
+    (course / "submitted" / "a_folder" / "toy" / "toy.ipynb").mkdir(parents=True)
     write_submission(course, "a_list", "[1, 2]")
     write_submission(course, "not_utf8", b"\xff\xfe\xfa" + "日本語".encode("euc-jp"))
     write_submission(course, "byte_order_mark", b"\xef\xbb\xbf" + json.dumps(tree).encode())
@@ -117,6 +120,7 @@ DESERVED = {
     "remembers": RIGHT,
     "not_json": dict.fromkeys(RIGHT, 0.0),
     "empty_file": dict.fromkeys(RIGHT, 0.0),
+    "a_folder": dict.fromkeys(RIGHT, 0.0),
     "a_list": dict.fromkeys(RIGHT, 0.0),
     "not_utf8": dict.fromkeys(RIGHT, 0.0),
     "byte_order_mark": RIGHT,
@@ -159,6 +163,7 @@ def _feedback(course: Path, student: str) -> str:
         ("wrong_helper", "Judged with a right double in place of yours"),
         ("not_json", "This file is not JSON"),
         ("a_list", "not a notebook"),
+        ("a_folder", "no file of this name"),
         ("not_utf8", "not text in UTF-8"),
         ("format_5", "format 5"),
         ("odd_cells", "could not be read and were left out"),
@@ -274,3 +279,26 @@ def test_an_assignment_goes_through_an_exchange(graded: Path, tmp_path: Path, mo
     (student,) = {path.name for path in (graded / "submitted").iterdir()} - before
     nbgrader(graded, "autograde", "toy", "--student", student)
     assert scores(graded)[student] == {"double": 2.0, "quadruple": 0.0, "toy_choice": 0.0}
+
+
+def test_a_notebook_that_does_not_fit_its_exercises_is_not_released(tmp_path: Path) -> None:
+    course = toycourse.lay_out(tmp_path)
+    path = course / "source" / "toy" / "toy.ipynb"
+    whole = path.read_text(encoding="utf-8")
+    nb = nbformat.read(path, as_version=4)
+    (cell,) = _cells(nb, "double")
+    cell.metadata.nbgrader.points = 7
+    nbformat.write(nb, path)
+    faults = [
+        (path.read_text(encoding="utf-8"), "toy.ipynb: the exam cell 'double' gives 7 points, its exercise file 2"),
+        (whole.replace('"grade_id": "double"', '"grade_id": "duoble"'), "the exam cell 'duoble' has no exercise file"),
+        (whole[:-100], "toy.ipynb cannot be read as a notebook"),
+    ]
+    for text, says in faults:
+        path.write_text(text, encoding="utf-8")
+        printed = nbgrader(course, "generate_assignment", "toy", fails=True)
+        assert says in printed
+        assert "Traceback" not in printed
+    nbformat.write(nb, path)
+    assert [line.split(": ")[1] for line in sync_chapters(course, ["toy"], write=True)] == ["double (2 points)"]
+    nbgrader(course, "generate_assignment", "toy")

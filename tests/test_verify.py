@@ -523,3 +523,17 @@ def test_a_job_that_loops_or_dies_or_eats_memory_harms_no_other() -> None:
     assert [result.get("well") for result in results] == [None, 1, None, None, 2]
     assert (ended(results[0]), ended(results[2])) == ("does not end within 1 s", "ends the process that it runs in")
     assert results[3] in ({"bytes": 0}, {"failure": {"kind": "crash"}})
+
+
+def test_a_blank_without_mutants_is_worth_a_look(tmp_path: Path) -> None:
+    from autograder.scaffold import scaffold
+
+    root = lay_out(tmp_path, centred=CENTRED, best=QUESTION)
+    nb = nbformat.v4.new_notebook()
+    (root / "source" / "ch9").mkdir(parents=True, exist_ok=True)
+    nbformat.write(nb, root / "source" / "ch9" / "extra.ipynb")
+    scaffold(root, "ch9", "dotted", "extra")
+    _, found, _ = run_verify(root, "--exercise", "dotted")
+    (row,) = found["chapters"][0]["exercises"]
+    assert row["mutants"] == 0
+    assert [text for text in row["warnings"] if "no mutant can be made" in text]

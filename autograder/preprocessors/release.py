@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters.base import NbGraderException
@@ -95,6 +96,17 @@ class CourseExporter(NotebookExporter):
         try:
             if folder.is_dir():
                 load_chapter(folder)
+                self.check_notebooks(folder)
         except CourseError as error:
             self.log.error("%s", error)
             raise NbGraderException(str(error)) from None
+
+    def check_notebooks(self, folder: Path) -> None:
+        """Raise CourseError when a notebook to be released and the exercise files in `folder` do not agree."""
+        for paths in self.parent.assignments.values():
+            for path in map(Path, paths):
+                try:
+                    nb = nbformat.read(path, as_version=4)
+                except (OSError, ValueError) as error:
+                    raise CourseError(f"{path.name} cannot be read as a notebook: {str(error)[:200]}") from None
+                exercises_of(nb, path.name, folder)

@@ -1,6 +1,7 @@
 """Makes whatever a student hands in gradable: unreadable files, torn metadata, missing cells."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -24,6 +25,17 @@ class SubmissionExporter(CourseExporter):
     Stock nbgrader ends in a traceback there, or stops the class.
     """
 
+    def check_notebooks(self, folder: Path) -> None:
+        """What students hand in is mended, one by one; nothing in it stops the class."""
+
+    def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[str, dict[str, Any]]:
+        try:
+            return super().from_filename(filename, resources, **options)
+        except OSError as error:  # a folder of that name, a file that may not be read
+            self.log.warning("%s: %s", filename, error.strerror)
+            nb = new_notebook(cells=[new_markdown_cell(SUBMISSION["no_file"].pick(self._language))])
+            return self.from_notebook_node(nb, resources=resources, **options)
+
     def from_file(self, file_stream: Any, resources: Any = None, **options: Any) -> tuple[str, dict[str, Any]]:
         with open(file_stream.name, "rb") as stream:
             data = stream.read()
@@ -32,8 +44,12 @@ class SubmissionExporter(CourseExporter):
         nb, problem = read_submission(data)
         if problem is not None:
             self.log.warning("%s: %s", file_stream.name, problem.en)
-            nb.cells.append(new_markdown_cell(problem.pick(SelectLanguage(parent=self).language)))
+            nb.cells.append(new_markdown_cell(problem.pick(self._language)))
         return self.from_notebook_node(nb, resources=resources, **options)
+
+    @property
+    def _language(self) -> str:
+        return SelectLanguage(parent=self).language
 
 
 def read_submission(data: bytes) -> tuple[NotebookNode, Text | None]:

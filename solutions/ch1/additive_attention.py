@@ -79,9 +79,7 @@ def _(make: Make) -> dict[str, Tensor]:
     return sentences(make, batch=3, keys=4, d_q=6, d_k=5, d_v=2, h=8)
 
 
-@exercise.hidden(
-    en="a batch of one sentence, and the gradients", ja="文がひとつだけのバッチと、その勾配", gradients=True
-)
+@exercise.hidden(en="a batch of one sentence, and the gradients", ja="文が一つだけのバッチと、その勾配", gradients=True)
 def _(make: Make) -> dict[str, Tensor]:
     return sentences(make, batch=1, keys=6, d_q=3, d_k=4, d_v=5, h=7)
 
@@ -93,7 +91,7 @@ def _(make: Make) -> dict[str, Tensor]:
     en="The softmax runs over the batch instead of over the keys.",
     ja="ソフトマックスをキーの方向ではなく、バッチの方向にとっています。",
     hint_en="Which dimension lists the words of one sentence? The weights along it must sum to 1.",
-    hint_ja="ひとつの文の単語が並んでいるのはどの次元でしょうか。その次元に沿った重みの和が 1 になるはずです。",
+    hint_ja="一つの文の単語が並んでいるのはどの次元でしょうか。その次元に沿った重みの和が 1 になるはずです。",
 )
 def softmax_over_the_batch(
     query: Tensor, keys: Tensor, values: Tensor, w_query: Tensor, w_key: Tensor, w_score: Tensor
@@ -150,9 +148,9 @@ def keys_are_mixed(
 
 @exercise.mistake(
     en="squeeze() without a dimension also removes the batch when it holds a single sentence.",
-    ja="次元を指定しない squeeze() は、文がひとつしかないときにバッチの次元まで取り除いてしまいます。",
+    ja="次元を指定しない squeeze() は、文が一つしかないときにバッチの次元まで取り除いてしまいます。",
     hint_en="Say which dimension you want to remove. What is the shape of the output when the batch is 1?",
-    hint_ja="取り除きたい次元を指定しましょう。バッチが 1 のとき、出力の形はどうなりますか。",
+    hint_ja="取り除きたい次元を指定しましょう。バッチが 1 のとき、出力の形状はどうなりますか。",
 )
 def batch_squeezed_away(
     query: Tensor, keys: Tensor, values: Tensor, w_query: Tensor, w_key: Tensor, w_score: Tensor

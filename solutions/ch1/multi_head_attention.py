@@ -172,11 +172,11 @@ class _Parts(MultiHeadAttention):
 
 @exercise.mistake(
     en="The heads are cut out with one reshape, without a transpose: the shapes are right, but a head mixes tokens.",
-    ja="転置せずに reshape だけでヘッドに分けています。形は合っていますが、ヘッドの中でトークンが混ざっています。",
+    ja="転置せずに reshape だけでヘッドに分けています。形状は合っていますが、ヘッドの中でトークンが混ざっています。",
     hint_en="Print x for a small x whose entries you can tell apart: does head 0 hold the first features of every "
-    "token? See the section on splitting heads.",
-    hint_ja="要素を見分けられる小さな x で試してみましょう。ヘッド 0 には、すべてのトークンの先頭の特徴量が"
-    "入っていますか。ヘッドの分割の節を見直してください。",
+    "token? See section 1.4.",
+    hint_ja="要素を見分けられる小さな x で試してみましょう。ヘッド 0 には、すべてのトークンの先頭の特徴が"
+    "入っていますか。1.4 節を見直してください。",
 )
 class HeadsNotTransposed(_Parts):
     def split(self, x: Tensor) -> Tensor:
@@ -229,8 +229,8 @@ class ScaledByModelWidth(_Parts):
 @exercise.mistake(
     en="The merged heads are returned as they are: out_proj is not used.",
     ja="結合したヘッドをそのまま返していて、out_proj を使っていません。",
-    hint_en="Until the last step no head has heard of another. What does W^O do in the formula?",
-    hint_ja="最後の一歩までは、ヘッドどうしは互いの結果を知りません。式の W^O は何をしているでしょうか。",
+    hint_en="Until the last step no head has heard of another. What does W_o do in the formula?",
+    hint_ja="最後の一歩までは、ヘッドどうしは互いの結果を知りません。式の W_o は何をしているでしょうか。",
 )
 class WithoutOutputProjection(_Parts):
     def forward(
@@ -274,7 +274,7 @@ class MaskNotHandedOn(_Parts):
     ja="出力には keep_mask が反映されていますが、返している重みには反映されていません。",
     hint_en="A fused attention gives no weights, so they are worked out beside it. What has to be done to the scores "
     "before that softmax, too?",
-    hint_ja="融合された注意の関数は重みを返さないので、重みは別に計算することになります。"
+    hint_ja="F.scaled_dot_product_attention は重みを返さないので、重みは別に計算することになります。"
     "そのソフトマックスの前にも、スコアに対して必要な処理は何でしょうか。",
 )
 class WeightsWithoutMask(_Parts):
@@ -292,7 +292,7 @@ class WeightsWithoutMask(_Parts):
     ja="重みをヘッドについて平均しています。",
     hint_en="The output is right. Which shape does the docstring promise for the weights? nn.MultiheadAttention "
     "averages too, unless it is told not to.",
-    hint_ja="出力は合っています。docstring では重みの形はどうなっていますか。"
+    hint_ja="出力は合っています。docstring では重みの形状はどうなっていますか。"
     "nn.MultiheadAttention も、指定しなければ平均した重みを返します。",
 )
 class WeightsAveraged(_Parts):

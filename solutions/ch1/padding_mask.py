@@ -88,7 +88,7 @@ def mask_inverted(ids: Tensor, pad_id: int) -> Tensor:
     en="The ids are compared with 0 instead of with pad_id.",
     ja="pad_id ではなく 0 と比べています。",
     hint_en="Tokenizers differ in which id they pad with. Where does your code use pad_id?",
-    hint_ja="パディングに使う ID はトークナイザーによって異なります。コードのどこで pad_id を使っていますか。",
+    hint_ja="パディングに使う ID はトークナイザによって異なります。コードのどこで pad_id を使っていますか。",
 )
 def padding_is_always_zero(ids: Tensor, pad_id: int) -> Tensor:
     return (ids != 0)[:, None, None, :]
@@ -98,7 +98,7 @@ def padding_is_always_zero(ids: Tensor, pad_id: int) -> Tensor:
     en="A new dimension stands after the keys: the mask hides queries instead of keys.",
     ja="新しい次元がキーの後ろに入っているため、キーではなくクエリを隠すマスクになっています。",
     hint_en="The scores are (batch, heads, queries, keys). Which two of these have size 1 in the mask?",
-    hint_ja="スコアの形は (batch, heads, queries, keys) です。マスクで大きさが 1 になるのは、このうちどの二つですか。",
+    hint_ja="スコアの形状は (batch, heads, queries, keys) です。マスクで大きさが 1 になるのは、どの二つですか。",
 )
 def queries_hidden(ids: Tensor, pad_id: int) -> Tensor:
     return (ids != pad_id)[:, None, :, None]
@@ -106,10 +106,10 @@ def queries_hidden(ids: Tensor, pad_id: int) -> Tensor:
 
 @exercise.mistake(
     en="One dimension is missing: the mask is (batch, 1, keys), and the batch would line up with the heads.",
-    ja="次元がひとつ足りません。(batch, 1, keys) のままでは、バッチの次元がヘッドの次元にそろえられてしまいます。",
+    ja="次元が一つ足りません。(batch, 1, keys) のままでは、バッチの次元がヘッドの次元にそろえられてしまいます。",
     hint_en="Broadcasting lines dimensions up from the right. Write your shape below (batch, heads, queries, keys).",
     hint_ja="ブロードキャストでは次元が右からそろえられます。(batch, heads, queries, keys) の下に、"
-    "右端をそろえてマスクの形を書いてみましょう。",
+    "右端をそろえてマスクの形状を書いてみましょう。",
 )
 def one_dimension_missing(ids: Tensor, pad_id: int) -> Tensor:
     return (ids != pad_id)[:, None, :]

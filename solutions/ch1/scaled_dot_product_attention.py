@@ -99,7 +99,7 @@ def _(make: Make) -> dict[str, Tensor]:
 
 @exercise.hidden(
     en="a single sequence with scores in the thousands, and the gradients",
-    ja="スコアが数千にもなる系列ひとつと、その勾配",
+    ja="スコアが数千にもなる一つの系列と、その勾配",
     gradients=True,
 )
 def _(make: Make) -> dict[str, Tensor]:
@@ -118,7 +118,7 @@ def _(make: Make) -> dict[str, Tensor]:
     en="The scores are not divided by √d_k.",
     ja="スコアを √d_k で割っていません。",
     hint_en="How does the variance of q·k change with the width? See section 1.3.",
-    hint_ja="q·k の分散は、ベクトルの次元とともにどう変わるでしょうか。1.3節を見直してみましょう。",
+    hint_ja="q·k の分散は、ベクトルの次元とともにどう変わるでしょうか。1.3 節を見直してみましょう。",
 )
 def scaling_forgotten(
     query: Tensor, key: Tensor, value: Tensor, keep_mask: Tensor | None = None
@@ -140,6 +140,22 @@ def divided_by_the_width(
     query: Tensor, key: Tensor, value: Tensor, keep_mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     scores = query @ key.transpose(-2, -1) / query.size(-1)
+    if keep_mask is not None:
+        scores = scores.masked_fill(~keep_mask, -math.inf)
+    weights = torch.softmax(scores, dim=-1)
+    return weights @ value, weights
+
+
+@exercise.mistake(
+    en="The scores are divided by the square root of the number of queries.",
+    ja="スコアを、クエリの数の平方根で割っています。",
+    hint_en="Over which dimension of the query does the inner product add up?",
+    hint_ja="内積では、クエリのどの次元に沿って足し合わせていますか。",
+)
+def divided_by_the_root_of_the_queries(
+    query: Tensor, key: Tensor, value: Tensor, keep_mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.size(-2))
     if keep_mask is not None:
         scores = scores.masked_fill(~keep_mask, -math.inf)
     weights = torch.softmax(scores, dim=-1)
@@ -175,6 +191,21 @@ def mask_inverted(query: Tensor, key: Tensor, value: Tensor, keep_mask: Tensor |
     if keep_mask is not None:
         scores = scores.masked_fill(keep_mask, -math.inf)
     weights = torch.softmax(scores, dim=-1)
+    return weights @ value, weights
+
+
+@exercise.mistake(
+    en="The mask has no effect: every key is looked at.",
+    ja="マスクが効いていません。すべてのキーを見ています。",
+    hint_en="Where does your code use keep_mask? Note that masked_fill changes nothing in place: "
+    "it returns a new tensor.",
+    hint_ja="keep_mask をどこで使っていますか。masked_fill は元のテンソルを書き換えず、"
+    "新しいテンソルを返すことにも注意しましょう。",
+)
+def mask_without_effect(
+    query: Tensor, key: Tensor, value: Tensor, keep_mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    weights = torch.softmax(query @ key.transpose(-2, -1) / math.sqrt(query.size(-1)), dim=-1)
     return weights @ value, weights
 
 

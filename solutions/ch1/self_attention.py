@@ -94,7 +94,7 @@ def _(make: Make) -> dict[str, Tensor]:
     ja="スコアをすでに √d_k で割っています。",
     hint_en="You are ahead of the text: that is scaled attention, and it comes in section 1.3. "
     "Here the formula has no division, so that you can see what goes wrong without it.",
-    hint_ja="先回りしましたね。それは1.3節で学ぶスケーリング付きの注意です。"
+    hint_ja="先回りしましたね。それは 1.3 節で学ぶスケーリング付きの注意です。"
     "ここでは、割らないと何が困るのかを後で確かめるために、割り算のない式のまま実装してください。",
 )
 def scaled_already(x: Tensor, w_query: Tensor, w_key: Tensor, w_value: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,10 +140,21 @@ def w_key_for_the_values(x: Tensor, w_query: Tensor, w_key: Tensor, w_value: Ten
 
 
 @exercise.mistake(
+    en="The vectors x themselves are mixed: w_value is not used.",
+    ja="x そのものを混ぜ合わせていて、w_value を使っていません。",
+    hint_en="Three matrices are handed in. Which of them does your code use, and for what?",
+    hint_ja="行列は三つ渡されています。それぞれを、コードのどこで使っていますか。",
+)
+def values_not_projected(x: Tensor, w_query: Tensor, w_key: Tensor, w_value: Tensor) -> tuple[Tensor, Tensor]:
+    weights = torch.softmax(x @ w_query @ (x @ w_key).transpose(1, 2), dim=2)
+    return weights @ x, weights
+
+
+@exercise.mistake(
     en="The transpose moves the batch dimension as well, as .T does.",
     ja="転置でバッチの次元まで動かしています（.T はすべての次元を逆順にします）。",
     hint_en="Each sentence has a score matrix of its own. Which two dimensions of the keys must change places?",
-    hint_ja="スコア行列は文ごとにひとつです。入れ替えるべきなのは、キーのどの二つの次元でしょうか。",
+    hint_ja="スコア行列は文ごとに一つです。入れ替えるべきなのは、キーのどの二つの次元でしょうか。",
 )
 def every_dimension_reversed(x: Tensor, w_query: Tensor, w_key: Tensor, w_value: Tensor) -> tuple[Tensor, Tensor]:
     query, key, value = x @ w_query, x @ w_key, x @ w_value

@@ -101,7 +101,7 @@ def _(make: Make) -> Trial:
 @exercise.mistake(
     answer="split_heads",
     en="x is cut straight into (batch, heads, time, head_dim): the shape is right, but the tokens are mixed.",
-    ja="x をいきなり (batch, heads, time, head_dim) に変形しています。形は合っていますが、トークンが混ざっています。",
+    ja="x をいきなり (batch, heads, time, head_dim) に変形しています。形状は合っていますが、トークンが混ざっています。",
     hint_en="A reshape keeps the numbers in the order in which they lie in memory. Which axis can be cut in two "
     "without moving any number, and which axes must then change places?",
     hint_ja="reshape はメモリ上の数値の並び順を変えません。数値を動かさずに二つに分けられる軸はどれでしょうか。"
@@ -129,10 +129,10 @@ def split_without_moving_heads(x: Tensor, num_heads: int) -> Tensor:
 @exercise.mistake(
     answer="split_heads",
     en="The features are dealt out to the heads in turn, as cards are, instead of in blocks of neighbours.",
-    ja="特徴量が、隣り合うまとまりごとではなく、トランプを配るように一つずつ順番にヘッドへ割り振られています。",
+    ja="特徴が、隣り合うまとまりごとではなく、トランプを配るように一つずつ順番にヘッドへ割り振られています。",
     hint_en="When the last axis becomes two, the second of the two runs fastest. Should neighbouring features belong "
     "to the same head or to different heads?",
-    hint_ja="最後の軸を二つに分けると、後ろの軸のほうが速く動きます。隣り合う特徴量は同じヘッドに入るべきでしょうか、"
+    hint_ja="最後の軸を二つに分けると、後ろの軸のほうが速く動きます。隣り合う特徴は同じヘッドに入るべきでしょうか、"
     "それとも別々のヘッドに入るべきでしょうか。",
 )
 def split_in_turn(x: Tensor, num_heads: int) -> Tensor:
@@ -143,7 +143,7 @@ def split_in_turn(x: Tensor, num_heads: int) -> Tensor:
 @exercise.mistake(
     answer="merge_heads",
     en="The heads are merged without moving the time axis back: the shape is right, but the tokens are mixed.",
-    ja="時間の軸を元の位置に戻さずに結合しています。形は合っていますが、トークンが混ざっています。",
+    ja="時間の軸を元の位置に戻さずに結合しています。形状は合っていますが、トークンが混ざっています。",
     hint_en="Only neighbouring axes can be joined into one. Which axis has to stand beside head_dim first?",
     hint_ja="一つにまとめられるのは隣り合う軸だけです。先に head_dim の隣へ移すべき軸はどれでしょうか。",
 )

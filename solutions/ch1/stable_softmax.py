@@ -120,9 +120,9 @@ def maximum_of_everything(x: Tensor, dim: int = -1) -> Tensor:
 
 @exercise.mistake(
     en="keepdim=True is missing: the reduced dimension is gone, and the shapes no longer line up.",
-    ja="keepdim=True が抜けています。集約した次元が消えてしまい、形が合わなくなっています。",
+    ja="keepdim=True が抜けています。集約した次元が消えてしまい、形状が合わなくなっています。",
     hint_en="Print the shape of the maximum beside the shape of x. Which dimension should still be there, with size 1?",
-    hint_ja="最大値の形と x の形を並べて表示してみましょう。大きさ 1 で残っているべき次元はどれでしょうか。",
+    hint_ja="最大値の形状と x の形状を並べて表示してみましょう。大きさ 1 で残っているべき次元はどれでしょうか。",
 )
 def keepdim_forgotten(x: Tensor, dim: int = -1) -> Tensor:
     exponentials = torch.exp(x - x.amax(dim=dim))
