@@ -44,8 +44,7 @@ class MultiHeadAttention(nn.Module):
 
         q_proj, k_proj and v_proj each hold the matrices of all heads: head h owns the features of a projection from
         h * head_dim up to, but without, (h + 1) * head_dim. Call your scaled_dot_product_attention for the attention
-        itself. Splitting and merging the heads is best written out here: an error in your split_heads or merge_heads
-        then costs nothing in this exercise.
+        itself, and your split_heads and merge_heads if you like: an error made there costs nothing here.
 
         Args:
             query: (batch, queries, d_model).
@@ -70,7 +69,11 @@ exercise = Exercise(
     objectives=["1.4"],
     title_en="Multi-head attention",
     title_ja="マルチヘッド注意",
-    stand_ins={"scaled_dot_product_attention": "autograder.course.standins:attention"},
+    stand_ins={
+        "scaled_dot_product_attention": "autograder.course.standins:attention",
+        "split_heads": "autograder.course.standins:split",
+        "merge_heads": "autograder.course.standins:merge",
+    },
 )
 
 
