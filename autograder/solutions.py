@@ -26,21 +26,21 @@ def load_chapter(folder: Path) -> dict[str, Exercise]:
 def load_exercise(path: Path) -> Exercise:
     """The exercise of one file. Raises CourseError with a sentence that names the file and what to do."""
     if not SLUG.fullmatch(path.stem):
-        raise CourseError(f"{_short(path)}: the file's name is the exercise's name: use only a-z, 0-9 and _")
+        raise CourseError(f"{short_path(path)}: the file's name is the exercise's name: use only a-z, 0-9 and _")
     exercise = getattr(_import(path), "exercise", None)
     if not isinstance(exercise, Exercise):
-        raise CourseError(f"{_short(path)}: it defines no `exercise = Exercise(...)`: add one")
+        raise CourseError(f"{short_path(path)}: it defines no `exercise = Exercise(...)`: add one")
     exercise.slug, exercise.path = path.stem, path
     problems = exercise.problems()
     if problems:
-        raise CourseError(f"{_short(path)}: {'; '.join(problems)}")
+        raise CourseError(f"{short_path(path)}: {'; '.join(problems)}")
     return exercise
 
 
 def _stamp(folder: Path) -> tuple[tuple[str, int], ...]:
     """What makes a second reading necessary: names and times of the files."""
     if not folder.is_dir():
-        raise CourseError(f"{_short(folder)} is not a folder: exercises are looked for in solutions/<chapter>/")
+        raise CourseError(f"{short_path(folder)} is not a folder: exercises are looked for in solutions/<chapter>/")
     paths = sorted(folder.glob("*.py"))
     return tuple((str(path.resolve()), path.stat().st_mtime_ns) for path in paths if path.name != "__init__.py")
 
@@ -54,7 +54,7 @@ def _load_chapter(folder: Path, stamp: tuple[tuple[str, int], ...]) -> dict[str,
         for name in {exercise.slug: None, **exercise.answers}:  # check("name") takes either
             if name in owners:
                 raise CourseError(
-                    f"{_short(Path(path))}: the name {name} is taken by {owners[name]}.py: rename one of the two"
+                    f"{short_path(Path(path))}: the name {name} is taken by {owners[name]}.py: rename one of the two"
                 )
             owners[name] = exercise.slug
         chapter[exercise.slug] = exercise
@@ -65,7 +65,7 @@ def _import(path: Path) -> ModuleType:
     name = f"autograder_solutions.{path.parent.name}.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise CourseError(f"{_short(path)} cannot be imported as a Python file")
+        raise CourseError(f"{short_path(path)} cannot be imported as a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # inspect and dataclasses look the module up by name
     try:
@@ -76,11 +76,13 @@ def _import(path: Path) -> ModuleType:
         line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
         at = f" (line {line})" if line else ""
         says = " ".join(str(error).split())
-        raise CourseError(f"{_short(path)} cannot be imported{at}: {type(error).__name__}: {says}: mend it") from None
+        raise CourseError(
+            f"{short_path(path)} cannot be imported{at}: {type(error).__name__}: {says}: mend it"
+        ) from None
     return module
 
 
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
     """The path as the author knows it: from `solutions/` on."""
     parts = path.resolve().parts
     return str(Path(*parts[parts.index("solutions") :])) if "solutions" in parts else str(path)

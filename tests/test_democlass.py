@@ -12,6 +12,7 @@ import pytest
 import toycourse
 from nbformat import NotebookNode
 
+from autograder.answersource import given_names, in_float64, written
 from autograder.democlass import (
     DAMAGES,
     FILLS,
@@ -19,11 +20,8 @@ from autograder.democlass import (
     Student,
     deserves,
     exercises_in,
-    given_names,
     hand_in,
-    in_float64,
     read_class,
-    written,
 )
 from autograder.errors import CourseError
 from autograder.exercise import Exercise
