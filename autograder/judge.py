@@ -165,7 +165,10 @@ def compare(expected: Any, actual: Any, tolerance: Tolerance, where: Text = WHOL
 
 def _compare_sequences(expected: list[Any], actual: Any, tolerance: Tolerance, where: Text) -> list[Finding]:
     if isinstance(actual, Tensor) and actual.ndim > 0:
-        actual = actual.tolist() if not _has_tensor(expected) else list(actual.unbind())
+        if _has_tensor(expected):
+            stacked = _compare_sequences(expected, list(actual.unbind()), tolerance, where)
+            return [Finding("single", {"where": where, "expected": len(expected)})] if stacked else []
+        actual = actual.tolist()
     if not isinstance(actual, list | tuple):
         return [_wrong_type(expected, actual, where)]
     if len(expected) != len(actual):
@@ -290,12 +293,13 @@ def _first(findings: Any) -> list[Finding]:
 
 
 def _diagnose(sheet: Sheet, actual: Sequence[Outcome], findings: Sequence[list[Finding]]) -> Named | None:
-    """The known mistake that explains most of the wrong cases: on these it gives just what the answer gave.
+    """The known mistake that explains most of the wrong cases, at least half: there it gives just what the answer gave.
 
     Among equals the one that contradicts the fewest right cases is taken, then the one that stands first in the file.
     """
     if not any(findings):
         return None
+    wrong = sum(bool(found) for found in findings)
     best, best_rank = None, (0, 0)
     for number, named in enumerate(sheet.mistakes):
         explained = agrees = 0
@@ -305,7 +309,7 @@ def _diagnose(sheet: Sheet, actual: Sequence[Outcome], findings: Sequence[list[F
             agrees += 1
             # a failure that every answer would meet (a name that is missing) is nobody's known mistake
             explained += bool(found)
-        if explained and (explained, agrees) > best_rank:
+        if 2 * explained >= wrong and (explained, agrees) > best_rank:
             best, best_rank = named, (explained, agrees)
     return best
 

@@ -50,6 +50,10 @@ FINDINGS: dict[str, Text] = {
     "type": Text(
         "{where}a {actual} was returned instead of {expected}.", "{where}{expected} ではなく {actual} が返されました。"
     ),
+    "single": Text(
+        "{where}a single tensor was returned instead of {expected} values.",
+        "{where}{expected} 個の値ではなく、テンソルが一つだけ返されました。",
+    ),
     "length": Text(
         "{where}{actual} values were returned instead of {expected}.",
         "{where}返された値の数が {actual} 個です (正しくは {expected} 個)。",
@@ -94,6 +98,7 @@ HIDDEN_FINDINGS: dict[str, Text] = {
         "{answer} のパラメータ名が本文と違います。与えられた __init__ を変えないでください。",
     ),
     "type": Text("the result is of the wrong type.", "返り値の型が違います。"),
+    "single": Text("the number of returned values is wrong.", "返された値の数が違います。"),
     "length": Text("the number of returned values is wrong.", "返された値の数が違います。"),
     "keys": Text("the keys of the result are wrong.", "返り値のキーが違います。"),
     "shape": Text("the shape of the result is wrong.", "返り値の形状が違います。"),
@@ -131,7 +136,7 @@ VERDICT: dict[str, Text] = {
     "recorded": Text("answer recorded; it is marked after you submit", "解答を記録しました (採点は提出後です)"),
     "cases": Text("{passed} of {total} cases right", "{total} 件中 {passed} 件正解"),
     "points": Text("{score:g} of {points:g} points", "{points:g} 点中 {score:g} 点"),
-    "mistake": Text("This is what you get when:", "次の誤りをすると、この結果になります。"),
+    "mistake": Text("This is what you get when:", "次の誤りがあると、この結果になります。"),
     "hint": Text("Hint:", "ヒント:"),
     "hidden": Text("hidden", "非公開"),
     "expected": Text("expected", "正解"),
@@ -185,6 +190,7 @@ PROGRESS: dict[str, Text] = {
     "exercises": Text("Exercises", "問題"),
     "objectives": Text("Learning objectives", "学習目標"),
     "counted": Text("{done} of {total} exercises right", "{total} 問中 {done} 問正解"),
+    "recorded": Text(", answers recorded: {recorded}", "、解答を記録済み {recorded} 問"),
     "met": Text("met", "達成"),
     "open": Text("open", "これから"),
 }

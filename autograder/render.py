@@ -20,7 +20,8 @@ def as_text(verdict: Verdict, language: str) -> str:
     def say(text: Text) -> str:
         return text.pick(language)
 
-    lines = [f"{verdict.slug} · {say(VERDICT[verdict.status])} · {say(_counted(verdict))}"]
+    counted = [say(_counted(verdict))] if verdict.cases else []
+    lines = [" · ".join([verdict.slug, say(VERDICT[verdict.status]), *counted])]
     if verdict.nothing_to_judge:
         return "\n".join([f"{verdict.slug} · {say(VERDICT[verdict.status])}", *_first_sentence(verdict, language)])
     for case in verdict.cases:

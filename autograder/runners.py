@@ -88,12 +88,12 @@ def _run_value(trial: Trial, namespace: Mapping[str, Any], device: str) -> Outco
     if value is None or value is ... or (isinstance(value, str) and not value.strip()):
         return failure("not_attempted", answer=trial.answer)
     if choices is not None:
-        letter = value.strip().casefold() if isinstance(value, str) else ""
+        letter = value.strip(" \t\n().").casefold() if isinstance(value, str) else ""
         if letter not in tuple(choices.casefold()):
             return failure("not_a_choice", answer=trial.answer, choices=", ".join(choices))
         return {"result": letter}
     try:
-        return {"result": float(value)}
+        return {"result": float(value.replace(",", "") if isinstance(value, str) else value)}
     except (TypeError, ValueError):
         return failure("not_a_number", answer=trial.answer)
 

@@ -148,9 +148,11 @@ def progress() -> None:
         }
         for objective, slugs in _by_objective(_session.checks).items()
     ]
-    done = sum(row["status"] in ("right", "recorded") for row in rows)
-    words = {key: text.pick(language) for key, text in PROGRESS.items() if key != "counted"}
+    done, recorded = (sum(row["status"] == status for row in rows) for status in ("right", "recorded"))
+    words = {key: text.pick(language) for key, text in PROGRESS.items() if key not in ("counted", "recorded")}
     words["counted"] = PROGRESS["counted"].format(done=done, total=len(rows)).pick(language)
+    if recorded:  # whether these are right is told after the exam
+        words["counted"] += PROGRESS["recorded"].format(recorded=recorded).pick(language)
     lines = [words["counted"], *(f"{row['says']}: {row['title']}" for row in rows)]
     _show({"text/plain": "\n".join(lines), "text/html": as_progress(rows, objectives, words)})
 

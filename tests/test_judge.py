@@ -20,7 +20,7 @@ from autograder.render import as_html, as_text
 from autograder.runners import as_data, as_outcome, run_out
 from autograder.serialize import Opaque, decode, encode
 from autograder.text import Text, same
-from autograder.verdict import CaseVerdict, Finding, Verdict, better
+from autograder.verdict import CaseVerdict, Finding, Named, Verdict, better
 
 TOLERANCE = Tolerance()
 EXERCISE = mean_exercise()
@@ -531,3 +531,22 @@ def test_a_small_table_is_a_picture(expected: Any, actual: Any, has: bool) -> No
         (found,) = judge(Sheet("s", same("t"), 1.0, [], [case]), [{"result": actual}]).cases
         assert not found.passed
         assert (found.picture is not None) == (has and visible)
+
+
+def test_a_single_tensor_in_place_of_several_values_is_told_as_such() -> None:
+    pair = [torch.ones(2, 3), torch.zeros(2, 2)]
+    (found,) = compare(pair, torch.ones(2, 3), Tolerance())
+    assert found.kind == "single"
+    assert found.text().en == "a single tensor was returned instead of 2 values."
+    assert compare([torch.ones(3), torch.zeros(3)], torch.tensor([[1.0] * 3, [0.0] * 3]), Tolerance()) == []
+
+
+def test_a_mistake_that_explains_few_of_the_wrong_cases_is_not_named() -> None:
+    def expected(number: float, known: float) -> Expected:
+        return Expected(same(str(number)), False, 1.0, {"result": number}, [{"result": known}])
+
+    named = Named("known", same("says"), same("hint"))
+    sheet = Sheet("slug", same("title"), 3.0, [named], [expected(1.0, 9.0), expected(2.0, 9.0), expected(3.0, 9.0)])
+    assert judge(sheet, [{"result": 9.0}, {"result": 8.0}, {"result": 7.0}]).mistake is None
+    assert judge(sheet, [{"result": 9.0}, {"result": 9.0}, {"result": 7.0}]).mistake == named
+    assert judge(sheet, [{"result": 9.0}, {"result": 2.0}, {"result": 3.0}]).mistake == named

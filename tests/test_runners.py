@@ -419,3 +419,13 @@ def test_what_is_told_beside_the_answer_is_kept_only_where_it_fits() -> None:
         "more": "secret",
     }
     assert as_outcome(told, TRIAL) == {"result": 1, "changed": ["x"], "elsewhere": ["cuda"]}
+
+
+@pytest.mark.parametrize("answer", ["b", "B", " b ", "(b)", "b.", "(B)"])
+def test_a_choice_may_be_written_in_any_way(answer: str) -> None:
+    assert run(Trial("value", "q", {"choices": "abc"}), {"q": answer}) == {"result": "b"}
+
+
+@pytest.mark.parametrize("answer", [9408, 9408.0, "9408", "9,408", torch.tensor(9408)])
+def test_a_number_may_be_written_in_any_way(answer: Any) -> None:
+    assert run(Trial("value", "q", {"choices": None}), {"q": answer}) == {"result": 9408.0}

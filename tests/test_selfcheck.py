@@ -364,7 +364,7 @@ def test_progress_counts_exercises_and_objectives(started: Notebook) -> None:
     for source in (RIGHT, CENTRED.replace("values - ", "values + "), "best = 'c'"):
         started.run(source)
     ran = started.run("progress()")
-    assert "2 of 3 exercises right" in ran.texts[0]
+    assert "1 of 3 exercises right, answers recorded: 1" in ran.texts[0]
     assert "wrong: A toy" in ran.texts[0]
     assert "answer recorded" in ran.texts[0]
     assert objectives_of(ran) == {"0.1": "open", "0.2": "✓ met"}  # one of the two exercises of 0.1 is wrong

@@ -169,7 +169,7 @@ def nbgrader(course: Path, *arguments: str, fails: bool = False) -> str:
     """Run a plain nbgrader command in the course's root; returns what it printed."""
     environment = {**os.environ, "PYTHONPATH": str(course), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "nbgrader", *arguments]
-    done = subprocess.run(command, cwd=course, env=environment, capture_output=True, text=True, timeout=560)
+    done = subprocess.run(command, cwd=course, env=environment, capture_output=True, text=True, timeout=1500)
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout + done.stderr
 
