@@ -16,11 +16,12 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
-from traitlets import Integer, Unicode, default
+from traitlets import Bool, Integer, Unicode, default
 
 from autograder.ask import write_question
 from autograder.examiner import Exam, mark, seconds_for, unasked
 from autograder.exercise import Exercise
+from autograder.kernels.warm import WarmKernelManager, available
 from autograder.key import Key
 from autograder.preprocessors.release import _SOLUTIONS_HELP, SelectLanguage, chapter_folder
 from autograder.render import as_mimebundle
@@ -39,6 +40,11 @@ class Examine(Execute):
     """Runs a submission and judges its exercises. Put it in place of Execute in c.Autograde.autograde_preprocessors."""
 
     solutions = Unicode("solutions", help=_SOLUTIONS_HELP).tag(config=True)
+
+    warm_kernels = Bool(
+        True,
+        help="Fork kernels from a process that has imported torch already (Linux); else each starts by itself.",
+    ).tag(config=True)
 
     max_output = Integer(
         2**20, help="Characters of output that one cell may make; what comes after them is dropped."
@@ -69,6 +75,12 @@ class Examine(Execute):
         finally:
             metadata["path"] = home
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def create_kernel_manager(self) -> Any:
+        if self.warm_kernels and available():
+            self.km = WarmKernelManager(config=self.config)
+            return self.km
+        return super().create_kernel_manager()
 
     async def async_start_new_kernel(self, **options: Any) -> None:
         environment = {**os.environ, **_KERNEL_ENVIRONMENT, **options.pop("env", {})}
