@@ -5,14 +5,14 @@ What a right answer may do otherwise costs nothing: a list for a tuple, a NumPy 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from autograder.messages import VERDICT
-from autograder.runners import Outcome
+from autograder.runners import Outcome, tensors_in
 from autograder.serialize import Opaque
 from autograder.text import Text, same
 from autograder.verdict import CaseVerdict, Finding, Named, Verdict
@@ -34,10 +34,11 @@ class Tolerance:
     rtol: float | None = None
     atol: float | None = None
     device: str = "cpu"
+    single: bool = False  # whether the answer calculated in single precision, whatever the dtype of what is compared
 
     def of(self, *dtypes: torch.dtype) -> tuple[float, float]:
         rounded = [dtype for dtype in dtypes if _is_real(dtype) or dtype.is_complex]
-        precise = all(dtype in (torch.float64, torch.complex128) for dtype in rounded)
+        precise = not self.single and all(dtype in (torch.float64, torch.complex128) for dtype in rounded)
         # whole numbers are equal or not: a count of parameters is wrong by one as by a thousand
         rtol, atol = TOLERANCES[torch.float64 if precise else torch.float32] if rounded else (0.0, 0.0)
         factor = 1.0 if self.device == "cpu" else GPU_FACTOR
@@ -112,6 +113,9 @@ def differences(expected: Outcome, actual: Outcome, tolerance: Tolerance) -> lis
     found = compare(expected["result"], actual.get("result"), tolerance)
     if found:
         return found
+    # A gradient has its input's dtype: what was calculated in single precision on the way shows in the result alone.
+    real = [tensor.dtype for tensor in tensors_in(actual.get("result")) if _is_real(tensor.dtype)]
+    tolerance = replace(tolerance, single=any(dtype != torch.float64 for dtype in real))
     for name, gradient in expected.get("gradients", {}).items():
         got = _mapping(actual.get("gradients")).get(name)
         if gradient is None and got is None:

@@ -69,7 +69,10 @@ def _run_module(trial: Trial, namespace: Mapping[str, Any], device: str) -> Outc
 
     def build() -> tuple[Callable[..., Any], dict[str, Tensor]]:
         module = answer(**build_inputs(fields["init"], device)).to(device=device, dtype=dtype)
-        module.load_state_dict({name: value.to(device) for name, value in state.items()})
+        learned = dict(module.named_parameters(remove_duplicate=False))
+        # Buffers of the answer's own, such as a mask that it keeps, stay as they are.
+        own = {name: value for name, value in module.state_dict().items() if name not in learned}
+        module.load_state_dict({**own, **{name: value.to(device) for name, value in state.items()}})
         module.train(fields["train"])
         return (getattr(module, fields["method"]) if fields["method"] else module), dict(module.named_parameters())
 

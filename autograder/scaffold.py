@@ -1,5 +1,6 @@
 """`autograder new`: an exercise file that verifies as it stands, and its cells at the end of a notebook."""
 
+import keyword
 from pathlib import Path
 
 import nbformat
@@ -28,8 +29,11 @@ def scaffold(root: Path, chapter: str, slug: str, notebook: str | None) -> list[
     Raises:
         CourseError: the slug is no name, or it is not clear which notebook is meant.
     """
-    if not SLUG.fullmatch(slug):
-        raise CourseError(f"{slug!r} cannot be an exercise's name: use a-z, 0-9 and _, beginning with a letter")
+    if not SLUG.fullmatch(slug) or keyword.iskeyword(slug):
+        raise CourseError(
+            f"{slug!r} cannot be an exercise's name: use a-z, 0-9 and _, beginning with a letter,"
+            " and no word of Python's own"
+        )
     notebooks = {path.stem: path for path in sorted((root / "source" / chapter).glob("*.ipynb"))}
     if notebook is None and len(notebooks) != 1:
         raise CourseError(
@@ -38,6 +42,9 @@ def scaffold(root: Path, chapter: str, slug: str, notebook: str | None) -> list[
     name = notebook or next(iter(notebooks))
     if name not in notebooks:
         raise CourseError(f"source/{chapter}/{name}.ipynb does not exist; there are: {', '.join(notebooks) or 'none'}")
+    for other in notebooks.keys() - {name}:
+        if slug in {grade_id(cell) for cell in nbformat.read(notebooks[other], as_version=4).cells}:
+            raise CourseError(f"{slug} already has its cells in source/{chapter}/{other}.ipynb: choose another name")
     written = []
     path = root / "solutions" / chapter / f"{slug}.py"
     if not path.exists():

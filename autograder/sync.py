@@ -33,12 +33,19 @@ def sync_chapters(root: Path, chapters: Sequence[str] | None, *, write: bool) ->
         paths = sorted((root / "source" / chapter).glob("*.ipynb"))
         for path in paths:
             stale += _sync_notebook(path, wanted, points, write)
-        _complain_of_missing(chapter, exercises, [nbformat.read(path, as_version=4) for path in paths])
+        _complain_of_missing(chapter, exercises, [_read(path) for path in paths])
     return stale
 
 
+def _read(path: Path) -> NotebookNode:
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError) as error:  # not JSON, not text in UTF-8
+        raise CourseError(f"{path.parent.name}/{path.name} cannot be read as a notebook: {str(error)[:200]}") from None
+
+
 def _sync_notebook(path: Path, wanted: dict[str, str], points: dict[str, float], write: bool) -> list[str]:
-    nb = nbformat.read(path, as_version=4)
+    nb = _read(path)
     stale = []
     for cell in nb.cells:
         source = wanted.get(grade_id(cell) or "")

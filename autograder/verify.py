@@ -295,4 +295,7 @@ def write_json(report: Report, path: Path) -> None:
             for chapter in report.chapters
         ],
     }
-    path.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    try:
+        path.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CourseError(f"{path} cannot be written ({error.strerror}): name another file with --json") from None

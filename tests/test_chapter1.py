@@ -59,6 +59,21 @@ def test_a_wrong_module_is_wrong_with_any_helpers() -> None:
     assert verdict.mistake is not None
 
 
+@pytest.mark.parametrize("seed", [1, 20_260_401])
+def test_a_softmax_in_single_precision_is_right(seed: int) -> None:
+    namespace: dict[str, Any] = {}
+    exec("def stable_softmax(x, dim=-1): return x.float().softmax(dim)", namespace)
+    verdict = judge_here(make_key(CHAPTER["stable_softmax"], seed=seed), namespace)
+    assert verdict.status == "right"
+
+
+def test_a_picture_without_labels_is_not_called_empty() -> None:
+    namespace: dict[str, Any] = {}
+    exec("def attention_map(weights, tokens, ax): ax.imshow(weights.detach().T); return ax", namespace)
+    verdict = judge_here(make_key(CHAPTER["attention_map"], seed=1), namespace)
+    assert verdict.mistake is None or verdict.mistake.name != "drawn_elsewhere"
+
+
 def test_the_stand_ins_equal_the_references() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 5, 12, dtype=torch.float64, requires_grad=True)

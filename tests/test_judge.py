@@ -70,6 +70,13 @@ def test_another_form_costs_nothing(change: Callable[[Any], Any]) -> None:
     assert judged(change).score == 4.0
 
 
+def test_an_answer_that_calculates_in_single_precision_keeps_the_marks_of_the_gradient() -> None:
+    def single(values: Tensor, weights: Tensor) -> Any:
+        return weighted_mean(values.float(), weights.float())
+
+    assert verdict_of(EXERCISE, single).score == 4.0
+
+
 def test_numpy_costs_nothing_but_the_gradient() -> None:
     verdict = judged(lambda found: tuple(part.detach().numpy() for part in found))
     assert [case.passed for case in verdict.cases] == [True, True, True, False]

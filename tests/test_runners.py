@@ -192,12 +192,30 @@ class Renamed(nn.Module):
         self.layer = nn.Linear(size, size)
 
 
+class KeepsMasks(Scale):
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.register_buffer("mask", torch.ones(size, size).tril())
+        self.register_buffer("scratch", torch.ones(1), persistent=False)
+
+
+class LearnsMore(Scale):
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.gain = nn.Parameter(torch.ones(1))
+
+
 class Complains(Scale):
     def forward(self, x: Tensor) -> Tensor:
         raise RuntimeError("the state of x is odd")
 
 
+def test_buffers_of_its_own_cost_a_module_nothing() -> None:
+    torch.testing.assert_close(module_outcome(KeepsMasks)["result"], module_outcome(Scale)["result"])
+
+
 def test_modules_that_do_not_fit() -> None:
+    assert failure_of(module_outcome(LearnsMore))["kind"] == "parameters"
     assert failure_of(module_outcome(Renamed))["kind"] == "parameters"
     assert failure_of(module_outcome(Scale(3)))["kind"] == "not_a_module"
     assert failure_of(module_outcome(lambda size: Scale(size)))["kind"] == "not_a_module"

@@ -17,7 +17,8 @@ from autograder import proof
 from autograder.cli import app
 from autograder.errors import CourseError
 from autograder.sitting import ended, in_children
-from autograder.verify import verify_chapters
+from autograder.sync import sync_chapters
+from autograder.verify import Report, verify_chapters, write_json
 
 CENTRED = '''"""Centring."""
 
@@ -537,3 +538,31 @@ def test_a_blank_without_mutants_is_worth_a_look(tmp_path: Path) -> None:
     (row,) = found["chapters"][0]["exercises"]
     assert row["mutants"] == 0
     assert [text for text in row["warnings"] if "no mutant can be made" in text]
+
+
+def test_a_name_that_cannot_be_or_is_taken_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    from autograder.scaffold import scaffold
+
+    root = lay_out(tmp_path)
+    folder = root / "source" / "ch9"
+    folder.mkdir(parents=True)
+    for name in ("first", "second"):
+        nbformat.write(nbformat.v4.new_notebook(), folder / f"{name}.ipynb")
+    assert len(scaffold(root, "ch9", "dotted", "first")) == 2
+    before = (folder / "second.ipynb").read_bytes()
+    with pytest.raises(CourseError, match=r"dotted already has its cells in source/ch9/first\.ipynb"):
+        scaffold(root, "ch9", "dotted", "second")
+    with pytest.raises(CourseError, match="'class' cannot be an exercise's name"):
+        scaffold(root, "ch9", "class", "second")
+    assert (folder / "second.ipynb").read_bytes() == before
+    assert not (root / "solutions" / "ch9" / "class.py").exists()
+
+
+def test_files_that_cannot_be_read_or_written_are_told_in_a_sentence(tmp_path: Path) -> None:
+    root = lay_out(tmp_path, best=QUESTION)
+    (root / "source" / "ch9").mkdir(parents=True)
+    (root / "source" / "ch9" / "torn.ipynb").write_text('{"cells": [', encoding="utf-8")
+    with pytest.raises(CourseError, match=r"ch9/torn\.ipynb cannot be read as a notebook"):
+        sync_chapters(root, ["ch9"], write=False)
+    with pytest.raises(CourseError, match=r"table\.json cannot be written"):
+        write_json(Report([], 0.0), root / "nowhere" / "table.json")

@@ -76,7 +76,8 @@ def _judges(says: Text, *parts: str) -> Callable[[Mapping[str, Any], Any, Any], 
         if not isinstance(actual, Mapping):
             return Text("what was returned is not ax.", "ax が返されていません。")
         wrong = any(compare(expected[part], actual.get(part), Tolerance()) for part in parts)
-        return says if wrong else None
+        # Empty axes are told apart from a picture that lacks something: each has a mistake of its own.
+        return (says if actual.get("image") is not None else _EMPTY) if wrong else None
 
     return judge
 
@@ -84,9 +85,10 @@ def _judges(says: Text, *parts: str) -> Callable[[Mapping[str, Any], Any, Any], 
 def _drew_something(inputs: Mapping[str, Any], expected: Any, actual: Any) -> Text | None:
     """Judges no more than that there is a picture: what it shows is judged by a case of its own."""
     there = isinstance(actual, Mapping) and actual.get("image") is not None
-    return None if there else Text("there is no picture on ax.", "ax に図が描かれていません。")
+    return None if there else _EMPTY
 
 
+_EMPTY = Text("there is no picture on ax.", "ax に図が描かれていません。")
 _IMAGE = Text(
     "the cells do not show the weights with queries as rows from the top and keys as columns from the left.",
     "各マスが重みを正しく表していません。行は上から順にクエリ、列は左から順にキーです。",
