@@ -41,7 +41,7 @@ def make_key(exercise: Exercise, seed: int, *, device: str = "cpu", hidden: bool
         hidden: whether hidden cases are wanted.
     """
     cases = [case for case in exercise.cases if hidden or case.visible]
-    trials = [exercise.trial(case, seed) for case in cases]
+    trials = [_built(exercise, case, seed) for case in cases]
     # Without a case there is nothing to diagnose: a question's wrong choices, all named, would tell the right one.
     mistakes = exercise.mistakes if cases else []
     named = [Named(mistake.name, mistake.says, mistake.hint) for mistake in mistakes]
@@ -59,6 +59,18 @@ def make_key(exercise: Exercise, seed: int, *, device: str = "cpu", hidden: bool
         objectives=exercise.objectives,
         form=form,
     )
+
+
+def _built(exercise: Exercise, case: Case, seed: int) -> Trial:
+    try:
+        return exercise.trial(case, seed)
+    except CourseError:
+        raise
+    except Exception as error:  # what an author wrote may raise anything
+        raise CourseError(
+            f"{exercise.slug}: the case {case.name.en!r} cannot be built under seed {seed} "
+            f"({type(error).__name__}: {error}): mend it, so that it works for every seed"
+        ) from None
 
 
 def _expected(exercise: Exercise, case: Case, trial: Trial, device: str) -> Expected:

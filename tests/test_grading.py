@@ -253,6 +253,12 @@ def test_a_broken_exercise_file_stops_with_a_sentence(graded: Path) -> None:
             printed = nbgrader(graded, command, "toy", "--force", fails=True)
             assert "solutions/toy/double.py cannot be imported (line " in printed
             assert "Traceback" not in printed
+        path.write_text(text.replace("make.normal(", "make.no_such_draw("))
+        for command in ("autograde", "generate_assignment"):
+            printed = nbgrader(graded, command, "toy", "--force", fails=True)
+            assert "double: the case" in printed
+            assert "cannot be built under seed" in printed
+            assert "Traceback" not in printed
         assert scores(graded) == before
         assert (graded / "autograded" / "right" / "toy" / "toy.ipynb").exists()
     finally:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from toys import SEED, ask, exercise_of, mean_exercise, namespace_of, question, verdict_of, weighted_mean
 
-from autograder.judge import Expected, Sheet, Tolerance, compare, judge
+from autograder.judge import Expected, Sheet, Tolerance, compare, differences, judge
 from autograder.key import Key, as_sent, make_key
 from autograder.messages import FINDINGS
 from autograder.render import as_html, as_text
@@ -71,10 +71,15 @@ def test_another_form_costs_nothing(change: Callable[[Any], Any]) -> None:
 
 
 def test_an_answer_that_calculates_in_single_precision_keeps_the_marks_of_the_gradient() -> None:
-    def single(values: Tensor, weights: Tensor) -> Any:
-        return weighted_mean(values.float(), weights.float())
+    result, gradient = torch.tensor([0.25, 3.0], dtype=torch.float64), torch.tensor([1.0, 7.0], dtype=torch.float64)
+    expected = {"result": [result], "gradients": {"x": gradient}}
 
-    assert verdict_of(EXERCISE, single).score == 4.0
+    def found(part: Tensor, factor: float) -> bool:
+        return bool(differences(expected, {"result": [part], "gradients": {"x": gradient * factor}}, TOLERANCE))
+
+    assert not found(result.float(), 1 + 1e-5)
+    assert found(result, 1 + 1e-5)
+    assert found(result.float(), 1 + 1e-3)
 
 
 def test_numpy_costs_nothing_but_the_gradient() -> None:

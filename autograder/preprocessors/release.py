@@ -13,6 +13,7 @@ from traitlets import Enum, Unicode
 
 from autograder.checksfile import SUFFIX, pack
 from autograder.errors import CourseError
+from autograder.examiner import Exam
 from autograder.release import exercises_of, make_checks
 from autograder.solutions import load_chapter
 from autograder.text import LANGUAGES
@@ -95,7 +96,9 @@ class CourseExporter(NotebookExporter):
         folder = Path(coursedir.root) / self.solutions / coursedir.assignment_id
         try:
             if folder.is_dir():
-                load_chapter(folder)
+                exam = Exam(parent=self)
+                for exercise in load_chapter(folder).values():
+                    exam.key(exercise)  # a case that cannot be built would stop every submission, one by one
                 self.check_notebooks(folder)
         except CourseError as error:
             self.log.error("%s", error)
