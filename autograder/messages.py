@@ -90,9 +90,8 @@ FINDINGS: dict[str, Text] = {
 HIDDEN_FINDINGS: dict[str, Text] = {
     "not_callable": Text("{answer} is not a function.", "{answer} が関数ではありません。"),
     "raised": Text("it stopped with {type}.", "{type} が発生して止まりました。"),
-    "raised_at": Text(
-        "it stopped with {type} (line {line} of your cell).", "{type} が発生して止まりました (セルの {line} 行目)。"
-    ),
+    # not the line: an answer can choose it freely, and it would carry digits of a hidden input
+    "raised_at": Text("it stopped with {type}.", "{type} が発生して止まりました。"),
     "parameters": Text(
         "{answer} does not have the parameters that the text names: keep the given __init__.",
         "{answer} のパラメータ名が本文と違います。与えられた __init__ を変えないでください。",

@@ -103,3 +103,11 @@ def test_texts_have_two_languages_and_no_others() -> None:
     assert not Text("a", " ").is_whole
     with pytest.raises(ValueError, match="no language 'fr': choose one of en, ja"):
         text.pick("fr")
+
+
+def test_a_hidden_case_does_not_tell_the_line_that_an_answer_chose() -> None:
+    finding = Finding.of_failure({"kind": "raised", "type": "ValueError", "message": "m", "line": 1334, "source": "s"})
+    assert "1334" in finding.text().en
+    for text in (finding.text(hidden=True).en, finding.text(hidden=True).ja):
+        assert "ValueError" in text
+        assert "1334" not in text
