@@ -90,3 +90,20 @@ def test_the_stand_ins_equal_the_references() -> None:
         standins.attention(query, key, value, keep), attention(query, key, value, keep), strict=True
     ):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_a_wrong_softmax_costs_the_attention_nothing() -> None:
+    source = """
+def stable_softmax(x, dim=-1): return x.exp() / x.exp().sum(0)
+def scaled_dot_product_attention(query, key, value, keep_mask=None):
+    scores = query @ key.transpose(-2, -1) / query.size(-1) ** 0.5
+    if keep_mask is not None:
+        scores = scores.masked_fill(~keep_mask, float("-inf"))
+    weights = stable_softmax(scores)
+    return weights @ value, weights
+"""
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)
+    verdict = judge_here(make_key(CHAPTER["scaled_dot_product_attention"], seed=4), namespace)
+    assert verdict.status == "right"
+    assert [remark.kind for remark in verdict.remarks] == ["carried"]

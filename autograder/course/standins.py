@@ -24,6 +24,11 @@ def attention(query: Tensor, key: Tensor, value: Tensor, keep_mask: Tensor | Non
     return output, F.scaled_dot_product_attention(query, key, identity, attn_mask=keep_mask)
 
 
+def softmax(x: Tensor, dim: int = -1) -> Tensor:
+    """Softmax along one dimension: the library's own."""
+    return F.softmax(x, dim)
+
+
 def split(x: Tensor, num_heads: int) -> Tensor:
     """Blocks of neighbouring features as heads: (batch, time, width) to (batch, heads, time, width / heads).
 

@@ -46,6 +46,7 @@ exercise = Exercise(
     objectives=["1.3"],
     title_en="Scaled dot-product attention",
     title_ja="スケールド・ドット積注意",
+    stand_ins={"stable_softmax": "autograder.course.standins:softmax"},
 )
 
 
