@@ -7,6 +7,7 @@ import nbformat
 
 from autograder.errors import CourseError
 from autograder.exercise import ConceptQuestion, Exercise
+from autograder.notebook import read_notebook
 from autograder.release import exam_slugs, exercises_of
 from autograder.solutions import load_chapter, load_exercise
 from autograder.syllabus import FILE, read_syllabus
@@ -72,9 +73,9 @@ def notebook_faults(source: Path, folder: Path, exercises: Mapping[str, Exercise
     for path in paths:
         name = f"source/{source.name}/{path.name}"
         try:
-            nb = nbformat.read(path, as_version=4)
-        except Exception as error:  # nbformat raises a dozen kinds
-            return [f"{name} cannot be read as a notebook ({type(error).__name__}): write it anew with JupyterLab"]
+            nb = read_notebook(path)
+        except CourseError as error:
+            return [str(error)]
         for slug in exam_slugs(nb):
             places.setdefault(slug, []).append(path.name)
         if everything:

@@ -19,6 +19,7 @@ from autograder.errors import CourseError
 from autograder.exercise import ConceptQuestion, Exercise
 from autograder.judge import judge
 from autograder.key import Key
+from autograder.notebook import grade_id
 from autograder.runners import failure
 from autograder.solutions import short_path
 
@@ -353,8 +354,8 @@ def _cells_first(damage: Sequence[Damage]) -> list[Damage]:
     return sorted(damage, key=lambda each: not DAMAGES[each.kind].to_a_cell)
 
 
-def _find(nb: NotebookNode, grade_id: str, name: str) -> int:
+def _find(nb: NotebookNode, wanted: str, name: str) -> int:
     for index, cell in enumerate(nb.cells):
-        if cell.metadata.get("nbgrader", {}).get("grade_id") == grade_id:
+        if grade_id(cell) == wanted:
             return index
-    raise CourseError(f"{name}.ipynb has no cell {grade_id!r}: run `autograder sync`, then generate the release again")
+    raise CourseError(f"{name}.ipynb has no cell {wanted!r}: run `autograder sync`, then generate the release again")

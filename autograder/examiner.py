@@ -2,7 +2,6 @@
 
 import os
 import stat
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,10 +54,10 @@ def _key(exercise: Exercise, seed: int, device: str) -> Key:
 
 def mark(key: Key, folder: Path) -> Verdict:
     """Read the replies that a kernel left in `folder` and judge them; the better of the two rounds counts."""
-    count, rounds = len(key.trials), 2 if key.stand_ins else 1
-    leaves = [_read(folder, rounds * count + i) is True for i in range(count)] if key.device else [False] * count
+    count = len(key.trials)
+    leaves = [_read(folder, key.rounds * count + i) is True for i in range(count)] if key.device else [False] * count
     verdicts = []
-    for start in range(0, rounds * count, count):
+    for start in range(0, key.rounds * count, count):
         outcomes = [_reply(folder, start + i, trial) for i, trial in enumerate(key.trials)]
         verdicts.append(judge(key.sheet, [{**o, "device": leaves[i]} for i, o in enumerate(outcomes)]))
     return carried(verdicts[0], verdicts[1], key.stand_ins) if len(verdicts) == 2 else verdicts[0]
@@ -69,9 +68,9 @@ def unasked(key: Key) -> Verdict:
     return judge(key.sheet, [as_outcome(failure("unasked"), trial) for trial in key.trials])
 
 
-def seconds_for(trials: Sequence[Trial], rounds: int) -> float:
+def seconds_for(key: Key) -> float:
     """How long a kernel may take over a question at most, with some time for itself."""
-    return 30.0 + rounds * sum(float(trial.fields.get("seconds", 0.0)) for trial in trials)
+    return 30.0 + key.rounds * sum(float(trial.fields.get("seconds", 0.0)) for trial in key.trials)
 
 
 def _reply(folder: Path, index: int, trial: Trial) -> Outcome:

@@ -30,6 +30,11 @@ class Key:
     objectives: tuple[str, ...]
     form: Trial | None = None  # a concept question: how its answer is read, so that a self-check can say 'recorded'
 
+    @property
+    def rounds(self) -> int:
+        """How often an answer is asked: once as it is, and once with the stand-ins where there are any."""
+        return 2 if self.stand_ins else 1
+
 
 def make_key(exercise: Exercise, seed: int, *, device: str = "cpu", hidden: bool = True) -> Key:
     """Run the reference and every mistake on the exercise's cases; without the hidden ones for a self-check.
@@ -41,7 +46,7 @@ def make_key(exercise: Exercise, seed: int, *, device: str = "cpu", hidden: bool
         hidden: whether hidden cases are wanted.
     """
     cases = [case for case in exercise.cases if hidden or case.visible]
-    trials = [_built(exercise, case, seed) for case in cases]
+    trials = [built_trial(exercise, case, seed) for case in cases]
     # Without a case there is nothing to diagnose: a question's wrong choices, all named, would tell the right one.
     mistakes = exercise.mistakes if cases else []
     named = [Named(mistake.name, mistake.says, mistake.hint) for mistake in mistakes]
@@ -61,7 +66,8 @@ def make_key(exercise: Exercise, seed: int, *, device: str = "cpu", hidden: bool
     )
 
 
-def _built(exercise: Exercise, case: Case, seed: int) -> Trial:
+def built_trial(exercise: Exercise, case: Case, seed: int) -> Trial:
+    """A case's trial. Raises CourseError where it cannot be built."""
     try:
         return exercise.trial(case, seed)
     except CourseError:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 
 from autograder.checksfile import Checks
 from autograder.errors import CourseError
 from autograder.exercise import Exercise
 from autograder.key import make_key
+from autograder.notebook import grade_id, read_notebook
 from autograder.solutions import load_chapter
 from autograder.syllabus import FILE, read_syllabus
 
@@ -28,7 +28,7 @@ def exercises_of(nb: NotebookNode, name: str, folder: Path) -> dict[str, Exercis
         CourseError: an exam cell has no exercise file, or its points are not the exercise's.
     """
     chapter = load_chapter(folder)
-    points = {cell.metadata.nbgrader.get("grade_id"): cell.metadata.nbgrader.get("points") for cell in _marked(nb)}
+    points = {grade_id(cell): cell.metadata.nbgrader.get("points") for cell in nb.cells if grade_id(cell)}
     found = {}
     for slug in exam_slugs(nb):
         if slug not in chapter:
@@ -47,8 +47,7 @@ def exercises_of(nb: NotebookNode, name: str, folder: Path) -> dict[str, Exercis
 
 def checks_of(notebook: Path, folder: Path, language: str) -> Checks:
     """The self-checks of a notebook file, made from the exercise files in `folder`."""
-    nb = nbformat.read(notebook, as_version=4)
-    return make_checks(exercises_of(nb, notebook.name, folder), folder, language)
+    return make_checks(exercises_of(read_notebook(notebook), notebook.name, folder), folder, language)
 
 
 def make_checks(exercises: dict[str, Exercise], folder: Path, language: str) -> Checks:
@@ -57,7 +56,3 @@ def make_checks(exercises: dict[str, Exercise], folder: Path, language: str) -> 
     called = read_syllabus(folder).objectives if (folder / FILE).exists() else {}
     assessed = {number for key in keys.values() for number in key.objectives}
     return Checks(language, keys, {number: text for number, text in called.items() if number in assessed})
-
-
-def _marked(nb: NotebookNode) -> list[NotebookNode]:
-    return [cell for cell in nb.cells if isinstance(cell.metadata.get("nbgrader"), dict)]

@@ -10,8 +10,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from autograder.errors import CourseError
 from autograder.exercise import Exercise
+from autograder.notebook import grade_id, read_notebook
 from autograder.solutions import SLUG, load_exercise
-from autograder.sync import grade_id
 
 
 def scaffold(root: Path, chapter: str, slug: str, notebook: str | None) -> list[Path]:
@@ -43,7 +43,7 @@ def scaffold(root: Path, chapter: str, slug: str, notebook: str | None) -> list[
     if name not in notebooks:
         raise CourseError(f"source/{chapter}/{name}.ipynb does not exist; there are: {', '.join(notebooks) or 'none'}")
     for other in notebooks.keys() - {name}:
-        if slug in {grade_id(cell) for cell in nbformat.read(notebooks[other], as_version=4).cells}:
+        if slug in {grade_id(cell) for cell in read_notebook(notebooks[other]).cells}:
             raise CourseError(f"{slug} already has its cells in source/{chapter}/{other}.ipynb: choose another name")
     written = []
     path = root / "solutions" / chapter / f"{slug}.py"
@@ -53,7 +53,7 @@ def scaffold(root: Path, chapter: str, slug: str, notebook: str | None) -> list[
         number = chapter.removeprefix("ch")
         path.write_text(templates.get_template("exercise.py.j2").render(slug=slug, chapter=number), encoding="utf-8")
         written.append(path)
-    nb = nbformat.read(notebooks[name], as_version=4)
+    nb = read_notebook(notebooks[name])
     added = _missing_cells(nb, load_exercise(path))
     if added:
         # The last cell of a notebook is its progress picture: new cells go before it.

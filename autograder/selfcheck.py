@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from autograder.checksfile import SUFFIX, Checks, OtherVersion, unpack
+from autograder.checksfile import FORMAT, SUFFIX, Checks, OtherVersion, unpack
 from autograder.errors import CheckFailed, CourseError, DataError
 from autograder.judge import judge
-from autograder.key import Key, as_sent
+from autograder.key import Key, as_sent, make_key
 from autograder.messages import CHECK, PROGRESS, VERDICT
 from autograder.render import as_mimebundle, as_progress
 from autograder.runners import run, standing_in
@@ -44,8 +44,6 @@ class Session:
                 checks = unpack(path.read_bytes())
             return cls(name, checks, None, known or checks.language)
         except OtherVersion as error:
-            from autograder.checksfile import FORMAT
-
             problem = CHECK["other_version"].format(file=path.name, theirs=error.theirs, ours=FORMAT)
         except DataError:
             problem = CHECK["damaged_file"].format(file=path.name)
@@ -168,7 +166,6 @@ def exam(slug: str) -> float:
     folder = Path(allowed) if allowed else exercise_folder(Path.cwd())
     if folder is None:
         raise CheckFailed(CHECK["exam_outside"].format(name=slug).pick(_session.language))
-    from autograder.key import make_key
     from autograder.solutions import load_chapter
 
     chapter = load_chapter(folder)

@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 
 from autograder.errors import CourseError
 from autograder.exercise import Exercise
+from autograder.notebook import grade_id, read_notebook
 from autograder.solutions import load_chapter
 
 
@@ -33,19 +34,12 @@ def sync_chapters(root: Path, chapters: Sequence[str] | None, *, write: bool) ->
         paths = sorted((root / "source" / chapter).glob("*.ipynb"))
         for path in paths:
             stale += _sync_notebook(path, wanted, points, write)
-        _complain_of_missing(chapter, exercises, [_read(path) for path in paths])
+        _complain_of_missing(chapter, exercises, [read_notebook(path) for path in paths])
     return stale
 
 
-def _read(path: Path) -> NotebookNode:
-    try:
-        return nbformat.read(path, as_version=4)
-    except (OSError, ValueError) as error:  # not JSON, not text in UTF-8
-        raise CourseError(f"{path.parent.name}/{path.name} cannot be read as a notebook: {str(error)[:200]}") from None
-
-
 def _sync_notebook(path: Path, wanted: dict[str, str], points: dict[str, float], write: bool) -> list[str]:
-    nb = _read(path)
+    nb = read_notebook(path)
     stale = []
     for cell in nb.cells:
         source = wanted.get(grade_id(cell) or "")
@@ -59,11 +53,6 @@ def _sync_notebook(path: Path, wanted: dict[str, str], points: dict[str, float],
     if write and stale:
         nbformat.write(nb, path)
     return stale
-
-
-def grade_id(cell: NotebookNode) -> str | None:
-    """The nbgrader id of a cell, if it has one."""
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
 
 
 def _complain_of_missing(chapter: str, exercises: dict[str, Exercise], notebooks: list[NotebookNode]) -> None:

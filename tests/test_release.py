@@ -13,10 +13,12 @@ import nbformat
 import pytest
 import toycourse
 from toycourse import ROOT, nbgrader
+from traitlets.config import Config
 
 from autograder.checksfile import unpack
 from autograder.course import standins
 from autograder.exercise import ConceptQuestion, Exercise
+from autograder.preprocessors import AttachChecks, CourseExporter, Examine
 from autograder.preprocessors.release import select_language
 from autograder.solutions import load_chapter
 
@@ -186,3 +188,8 @@ def test_no_exercise_is_named_in_the_engine(exercises: list[Exercise]) -> None:
         # PyTorch's own function bears the name of an exercise
         found = [name for name in found if re.search(rf"(?<!F\.)\b{name}\b", text)]
         assert found == [], path
+
+
+def test_one_setting_says_where_the_exercise_files_are() -> None:
+    config = Config({"InCourse": {"solutions": "elsewhere"}})
+    assert [each(config=config).solutions for each in (AttachChecks, CourseExporter, Examine)] == ["elsewhere"] * 3

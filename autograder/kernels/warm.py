@@ -29,9 +29,10 @@ from autograder.kernels.nursery import LARGEST
 PROVISIONER = "autograder-warm"
 # What a chapter's first cells import, what an exam needs, and a call of "module:function" that loads more.
 PRELOAD = ("torch", "numpy", "matplotlib.pyplot", "autograder.ask", "autograder.devices:warm_up")
-# Read when torch and Matplotlib are loaded, so that a kernel's own environment comes too late. With one OpenMP thread
-# the children that a kernel forks do not hang; the backend is the one that any kernel has.
-_ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+ONE_THREAD = {"OMP_THREAD_LIMIT": "1"}  # OpenMP's: without it the children that a kernel forks hang
+# Read when torch and Matplotlib are loaded, so that a kernel's own environment comes too late. The backend is the one
+# that any kernel has.
+_ENVIRONMENT = {**ONE_THREAD, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
 def available() -> bool:

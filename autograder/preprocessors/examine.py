@@ -16,15 +16,17 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
-from traitlets import Bool, Integer, Unicode, default
+from traitlets import Bool, Integer, default
 
 from autograder.ask import write_question
 from autograder.examiner import Exam, mark, seconds_for, unasked
 from autograder.exercise import Exercise
-from autograder.kernels.warm import WarmKernelManager, available
+from autograder.kernels.warm import ONE_THREAD, WarmKernelManager, available
 from autograder.key import Key
-from autograder.preprocessors.release import _SOLUTIONS_HELP, SelectLanguage, chapter_folder
+from autograder.notebook import grade_id
+from autograder.preprocessors.release import InCourse, SelectLanguage
 from autograder.render import as_mimebundle
+from autograder.selfcheck import IN_PROCESS
 from autograder.solutions import load_chapter
 from autograder.verdict import Verdict
 
@@ -33,13 +35,11 @@ _MAX_COPIED = 64 * 2**20  # bytes of a submission's other files that its cells m
 _MAX_FILES = 500
 _FRESH_KERNELS = 3  # for one cell; after that it is judged without the cells before it
 # One thread a kernel: answers are run in forked children, which hang where OpenMP has started threads before.
-_KERNEL_ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "AUTOGRADER_IN_PROCESS": ""}
+_KERNEL_ENVIRONMENT = {**ONE_THREAD, IN_PROCESS: ""}
 
 
-class Examine(Execute):
+class Examine(InCourse, Execute):
     """Runs a submission and judges its exercises. Put it in place of Execute in c.Autograde.autograde_preprocessors."""
-
-    solutions = Unicode("solutions", help=_SOLUTIONS_HELP).tag(config=True)
 
     warm_kernels = Bool(
         True,
@@ -59,7 +59,7 @@ class Examine(Execute):
         return "immediate"  # a polite shutdown costs over a second, and the kernel has nothing to save
 
     def preprocess(self, nb: NotebookNode, resources: Any = None, km: Any = None) -> tuple[NotebookNode, Any]:
-        folder = chapter_folder(self.solutions, resources)
+        folder = self.chapter_folder(resources)
         self._chapter: dict[str, Exercise] = load_chapter(folder) if folder.is_dir() else {}
         self._exam, self._language = Exam(parent=self), SelectLanguage(parent=self).language
         self._killers: set[int] = set()
@@ -89,9 +89,8 @@ class Examine(Execute):
     start_new_kernel = run_sync(async_start_new_kernel)
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> tuple[NotebookNode, Any]:
-        exercise = self._chapter.get(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
-        if exercise is not None and cell.cell_type == "code" and is_grade(cell):
-            self._examine(cell, index, self._exam.key(exercise))
+        if cell.cell_type == "code" and self._is_exam(cell):
+            self._examine(cell, index, self._exam.key(self._chapter[cell.metadata.nbgrader.grade_id]))
             return cell, resources
         try:
             return super().preprocess_cell(cell, resources, index)
@@ -105,11 +104,10 @@ class Examine(Execute):
 
     def _examine(self, cell: NotebookNode, index: int, key: Key) -> None:
         folder = Path(tempfile.mkdtemp(prefix="question-", dir=self._scratch))
-        rounds = 2 if key.stand_ins else 1
         made_up = key.device and self._exam.place == "cpu"
         write_question(folder, list(key.trials), dict(key.stand_ins), self._exam.place, made_up)
         try:
-            asked = self._ask(folder, index, seconds_for(key.trials, rounds))
+            asked = self._ask(folder, index, seconds_for(key))
             verdict = mark(key, folder) if asked else unasked(key)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -175,7 +173,7 @@ class Examine(Execute):
         self.start_new_kernel_client()
 
     def _is_exam(self, cell: NotebookNode) -> bool:
-        return is_grade(cell) and cell.metadata.nbgrader.get("grade_id") in self._chapter
+        return is_grade(cell) and grade_id(cell) in self._chapter
 
     def _say_it_ended(self, cell: NotebookNode, error: Exception) -> None:
         name = type(error).__name__

@@ -4,28 +4,35 @@ import re
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor
 from traitlets import Enum, Unicode
+from traitlets.config import Configurable
 
 from autograder.checksfile import SUFFIX, pack
 from autograder.errors import CourseError
 from autograder.examiner import Exam
+from autograder.notebook import read_notebook
 from autograder.release import exercises_of, make_checks
 from autograder.solutions import load_chapter
 from autograder.text import LANGUAGES
 
 _MARK = re.compile(r"^\s*<!--\s*(\w+)\s*-->\s*$", re.MULTILINE)
 QUESTION_TAG = "question"
-_SOLUTIONS_HELP = "The folder of exercise files, one sub-folder an assignment, relative to the course's root."
 
 
-def chapter_folder(solutions: str, resources: dict[str, Any]) -> Path:
-    """The exercise files of the assignment that is being converted. nbgrader works from the course's root."""
-    return Path(solutions) / resources["nbgrader"]["assignment"]
+class InCourse(Configurable):
+    """Knows where the course's exercise files are. `c.InCourse.solutions` sets it for all that need them."""
+
+    solutions = Unicode(
+        "solutions", help="The folder of exercise files, one sub-folder an assignment, relative to the course's root."
+    ).tag(config=True)
+
+    def chapter_folder(self, resources: dict[str, Any]) -> Path:
+        """The exercise files of the assignment that is being converted. nbgrader works from the course's root."""
+        return Path(self.solutions) / resources["nbgrader"]["assignment"]
 
 
 class SelectLanguage(NbGraderPreprocessor):
@@ -65,13 +72,11 @@ class ClearBlanks(ClearSolutions):
         return cell, resources
 
 
-class AttachChecks(NbGraderPreprocessor):
+class AttachChecks(InCourse, NbGraderPreprocessor):
     """Puts `<notebook>.checks` beside the release notebook: the visible cases of its exercises."""
 
-    solutions = Unicode("solutions", help=_SOLUTIONS_HELP).tag(config=True)
-
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
-        folder, name = chapter_folder(self.solutions, resources), resources["nbgrader"]["notebook"]
+        folder, name = self.chapter_folder(resources), resources["nbgrader"]["notebook"]
         if folder.is_dir():
             exercises = exercises_of(nb, f"{name}.ipynb", folder)
             checks = make_checks(exercises, folder, SelectLanguage(parent=self).language)
@@ -80,13 +85,11 @@ class AttachChecks(NbGraderPreprocessor):
         return nb, resources
 
 
-class CourseExporter(NotebookExporter):
+class CourseExporter(InCourse, NotebookExporter):
     """Reads the course's exercise files before anything is converted, so that a fault in one stops with a sentence.
 
     nbgrader makes its exporter once a run, before the first notebook, and ends quietly on NbGraderException.
     """
-
-    solutions = Unicode("solutions", help=_SOLUTIONS_HELP).tag(config=True)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -108,8 +111,4 @@ class CourseExporter(NotebookExporter):
         """Raise CourseError when a notebook to be released and the exercise files in `folder` do not agree."""
         for paths in self.parent.assignments.values():
             for path in map(Path, paths):
-                try:
-                    nb = nbformat.read(path, as_version=4)
-                except (OSError, ValueError) as error:
-                    raise CourseError(f"{path.name} cannot be read as a notebook: {str(error)[:200]}") from None
-                exercises_of(nb, path.name, folder)
+                exercises_of(read_notebook(path), path.name, folder)

@@ -12,6 +12,7 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells
 
 from autograder.messages import SUBMISSION
+from autograder.notebook import grade_id
 from autograder.preprocessors.release import CourseExporter, SelectLanguage
 from autograder.text import Text
 
@@ -179,7 +180,7 @@ class RestoreCells(OverwriteCells):
         by_name = {cell.name: cell for cell in source.source_cells}
         solutions = {cell.name for cell in source.solution_cells}
         for graded in sorted(source.grade_cells, key=lambda cell: order.index(cell.name)):
-            present = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in nb.cells]
+            present = [grade_id(cell) for cell in nb.cells]
             if graded.name in present:
                 continue
             self.log.warning("The graded cell %s is missing from the submission; it is put back", graded.name)
