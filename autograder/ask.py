@@ -1,12 +1,14 @@
 """The kernel's side of an exam: reads a question, runs the student's answers on it, leaves replies. Judges nothing.
 
-The grader (`autograder.examiner`) writes `question` into a folder and has the kernel call `answer_question(folder)`.
-Nothing here needs to be trusted: whatever is left in the folder is data to the grader.
+At an exam's cell the kernel calls `hold(folder)`: a forked child keeps the notebook's state. When the last cell has
+run, the grader (`autograder.examiner`) writes the question into the folder, and `answer(folder)` has the child answer
+it. So hidden inputs come when nothing in the notebook can print them any more. Nothing here needs to be trusted:
+whatever is left in the folder is data to the grader.
 """
 
 import os
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import torch
 
 from autograder.devices import stays_on_device, warm_up
 from autograder.errors import DataError
-from autograder.isolate import reply_path, run_isolated
+from autograder.isolate import leave_the_parent, reply_path, run_isolated
 from autograder.make import Trial
 from autograder.runners import IMPATIENT, Outcome, failure, run, standing_in
 from autograder.serialize import MAX_BYTES, decode, encode
@@ -34,6 +36,44 @@ def write_question(folder: Path, trials: list[Trial], stand_ins: dict[str, str],
     }
     (folder / OUTLINE).write_bytes(encode(outline))
     (folder / QUESTION).write_bytes(encode([trial.as_data() for trial in trials]))
+    for job in range(len(trials) * (_rounds(stand_ins) + made_up)):
+        reply = reply_path(folder, job)  # the kernel, another user, may fill in files here, and make none
+        reply.touch()
+        reply.chmod(0o666)
+
+
+def _rounds(stand_ins: Mapping[str, str]) -> int:
+    return 2 if stand_ins else 1
+
+
+_held: dict[str, tuple[int, int]] = {}  # by folder the child that waits, and the pipe that wakes it
+
+
+def hold(folder: str) -> None:
+    """Keep the notebook's state as it is now in a forked child, until `answer(folder)`."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(reading)
+        _held[folder] = child, writing
+        return
+    try:
+        for handle in (writing, *(other for _, other in _held.values())):
+            os.close(handle)
+        leave_the_parent()
+        if os.read(reading, 1):  # else the kernel has ended
+            os.close(reading)
+            answer_question(folder)
+    finally:
+        os._exit(0)
+
+
+def answer(folder: str) -> None:
+    """Have the child that holds the state for this folder answer the question that now is in it."""
+    child, writing = _held.pop(folder)
+    with os.fdopen(writing, "wb") as stream:
+        stream.write(b".")
+    os.waitpid(child, 0)
 
 
 def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = None) -> None:
@@ -47,7 +87,7 @@ def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = No
         namespace = get_ipython().user_ns
     place = Path(folder)
     outline = decode((place / OUTLINE).read_bytes())
-    count, rounds = len(outline["seconds"]), 2 if outline["stand_ins"] else 1
+    count, rounds = len(outline["seconds"]), _rounds(outline["stand_ins"])
 
     @cache
     def trials() -> list[Trial]:

@@ -1,4 +1,4 @@
-"""The command line: `autograder verify | sync | new | demo`. Each command is one call; the work is elsewhere."""
+"""The command line: `autograder verify | sync | new | demo | grade`. Each command is one call."""
 
 from pathlib import Path
 from typing import Annotated
@@ -82,6 +82,25 @@ def demo(
     from autograder.demo import run_demo
 
     run_demo(root, folder, chapter, language, console)
+
+
+@app.command()
+def grade(
+    assignment: Annotated[str, typer.Argument(help="The assignment, such as ch1.")],
+    jobs: Annotated[int | None, typer.Option(min=1, help="Submissions at a time; by default one a processor.")] = None,
+    students: Annotated[
+        list[str] | None, typer.Option(help="Only these student ids, with commas between them; can be repeated.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Grade again what was graded.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Only go on with the run that was interrupted.")] = False,
+    root: Root = Path(),
+) -> None:
+    """Grade a class's submissions side by side; the gradebook is that of `nbgrader autograde`."""
+    from autograder.grade import grade_class
+
+    raise typer.Exit(
+        grade_class(root, assignment, console, students=students or (), jobs=jobs, force=force, resume=resume)
+    )
 
 
 @app.callback(invoke_without_command=True)

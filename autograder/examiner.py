@@ -1,7 +1,5 @@
 """The trusted side of an exam: writes a question, reads the replies, judges them in this process."""
 
-import os
-import stat
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,8 @@ from autograder.key import Key, make_key
 from autograder.make import Trial
 from autograder.runners import Outcome, as_outcome, failure
 from autograder.serialize import MAX_BYTES, decode
+from autograder.untrusted import read_untrusted
 from autograder.verdict import Verdict, carried
-
-_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a pipe in a reply's place must not make the grader wait
 
 
 class Exam(LoggingConfigurable):
@@ -80,14 +77,8 @@ def _reply(folder: Path, index: int, trial: Trial) -> Outcome:
 def _read(folder: Path, index: int) -> Any:
     """A reply from a file that a student's process wrote: data, bounded, and never followed through a link."""
     try:
-        handle = os.open(reply_path(folder, index), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | _NONBLOCK)
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                return failure("unreadable")
-            with os.fdopen(handle, "rb", closefd=False) as stream:
-                return decode(stream.read(MAX_BYTES + 1))
-        finally:
-            os.close(handle)
+        data = read_untrusted(reply_path(folder, index), MAX_BYTES + 1)
+        return decode(data) if data else failure("crash")
     except FileNotFoundError:
         return failure("crash")
     except (OSError, DataError):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from autograder.runners import failure
 from autograder.serialize import encode
 
-_POLL = 0.001  # seconds between two looks at a child
+_LOOK, _SOON = 0.05, 0.001  # seconds between two looks at whether a child has ended
 
 
 def reply_path(folder: Path, index: int) -> Path:
@@ -29,52 +30,61 @@ def run_isolated(
     """
     limits, done = list(seconds), 0
     while done < len(limits):
+        reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
-            _be_child(work, range(done, len(limits)), folder)
-        done, late = _watch(child, done, limits, folder)
+            _be_child(work, range(done, len(limits)), folder, writing)
+        os.close(writing)
+        done, late = _watch(child, done, limits, folder, reading)
         if late and patience is not None:
             limits[done:] = [min(limit, patience) for limit in limits[done:]]
 
 
-def _be_child(work: Callable[[int], bytes], jobs: range, folder: Path) -> None:
-    """Do the jobs and end, without running anything of the parent's on the way out."""
+def leave_the_parent() -> None:
+    """In a forked child: a group of processes of its own, streams that lead nowhere, signals that end it."""
+    os.setsid()  # so that the parent can end whatever this child starts, too
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    sys.stdin, sys.stdout, sys.stderr = (open(os.devnull, mode) for mode in ("r", "w", "w"))  # noqa: SIM115
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, signal.SIG_DFL)
+
+
+def _be_child(work: Callable[[int], bytes], jobs: range, folder: Path, done: int) -> None:
+    """Do the jobs and end, without running anything of the parent's on the way out; a byte to `done` for each."""
     try:
-        os.setsid()  # so that the parent can end whatever this child starts, too
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nowhere, stream)
-        sys.stdin, sys.stdout, sys.stderr = (open(os.devnull, mode) for mode in ("r", "w", "w"))  # noqa: SIM115
-        for signal_number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signal_number, signal.SIG_DFL)
+        leave_the_parent()
         for job in jobs:
-            _write(reply_path(folder, job), work(job))
+            reply_path(folder, job).write_bytes(work(job))
+            os.write(done, b".")
     finally:
         os._exit(0)
 
 
-def _watch(child: int, done: int, seconds: Sequence[float], folder: Path) -> tuple[int, bool]:
+def _watch(child: int, done: int, seconds: Sequence[float], folder: Path, reading: int) -> tuple[int, bool]:
     """Wait until the child has ended; returns the number of jobs that have a reply then, and whether one was late."""
-    deadline = time.monotonic() + seconds[done]
-    pause, ended = _POLL, 0
+    deadline, ended = time.monotonic() + seconds[done], 0
     try:
-        while True:
-            ended, _ = os.waitpid(child, os.WNOHANG)
-            before = done
-            while done < len(seconds) and reply_path(folder, done).exists():
-                done += 1
-            if done > before and done < len(seconds):
-                deadline, pause = time.monotonic() + seconds[done], _POLL
-            if ended or done == len(seconds) or time.monotonic() > deadline:
-                break
-            time.sleep(pause)
-            pause = min(pause * 1.2, 0.05)
+        while done < len(seconds) and (left := deadline - time.monotonic()) > 0:
+            ready = select.select([reading], [], [], min(_LOOK, left))[0]
+            replies = len(os.read(reading, len(seconds))) if ready else 0
+            if replies:
+                done = min(done + replies, len(seconds))
+                deadline = time.monotonic() + seconds[min(done, len(seconds) - 1)]
+            elif ended:
+                break  # and there is nothing more to be read
+            else:
+                ended, _ = os.waitpid(child, os.WNOHANG)
+                if ready and not ended:
+                    time.sleep(_SOON)  # its end of the pipe is closed
     finally:  # an interrupt from the keyboard does not reach a child in a group of its own
+        os.close(reading)
         _end(child, ended=bool(ended))
     if done == len(seconds):
         return done, False
     what = failure("crash") if ended else failure("time", seconds=seconds[done])
-    _write(reply_path(folder, done), encode(what))
+    reply_path(folder, done).write_bytes(encode(what))
     return done + 1, not ended
 
 
@@ -85,10 +95,3 @@ def _end(child: int, *, ended: bool) -> None:
             kill(child, signal.SIGKILL)
     if not ended:
         os.waitpid(child, 0)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all: the reader looks for the final name."""
-    partial = path.with_suffix(".part")
-    partial.write_bytes(data)
-    partial.rename(path)

@@ -209,6 +209,11 @@ SUBMISSION: dict[str, Text] = {
         "このファイルは JSON ではないため ({at})、ノートブックとして読めませんでした。"
         "JupyterLab で保存し直して再提出してください。",
     ),
+    "too_deep": Text(
+        "This file is nested too deeply to be read as a notebook: hand it in again, saved by JupyterLab.",
+        "このファイルは入れ子が深すぎるため、ノートブックとして読めませんでした。"
+        "JupyterLab で保存し直して再提出してください。",
+    ),
     "not_a_notebook": Text(
         "This file is JSON, but not a notebook: hand in the .ipynb file that you were given.",
         "このファイルは JSON ですがノートブックではありません。配布された .ipynb ファイルを提出してください。",

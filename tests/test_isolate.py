@@ -1,12 +1,15 @@
 """What runs in a forked child stays there: an endless loop, a crash, output, a changed global, a process of its own."""
 
+import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -149,16 +152,13 @@ def test_an_interrupt_of_the_one_who_waits_leaves_nothing_behind(
         (tmp_path / "new").rename(note)
         endless()
 
-    class Clock:
-        monotonic = staticmethod(time.monotonic)
+    def interrupted(*arguments: Any) -> Any:
+        found = select.select(*arguments)
+        if note.exists():
+            raise KeyboardInterrupt
+        return found
 
-        @staticmethod
-        def sleep(seconds: float) -> None:
-            time.sleep(seconds)
-            if note.exists():
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(isolate, "time", Clock)
+    monkeypatch.setattr(isolate, "select", SimpleNamespace(select=interrupted))
     with pytest.raises(KeyboardInterrupt):
         replies(tmp_path, starts)
     assert gone(int(note.read_text()))
@@ -166,13 +166,32 @@ def test_an_interrupt_of_the_one_who_waits_leaves_nothing_behind(
         os.waitpid(int(note.read_text()), 0)
 
 
-def test_a_reply_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_a_reply_that_was_cut_off_is_none(tmp_path: Path) -> None:
     def cut_off() -> Any:
-        partial = reply_path(tmp_path, 0).with_suffix(".part")
-        partial.write_bytes(encode(1)[:10])
+        reply_path(tmp_path, 0).write_bytes(encode(1)[:10])
         os._exit(0)
 
     assert kind(replies(tmp_path, cut_off)[0]) == "crash"
+
+
+def test_a_job_that_claims_to_be_done_has_no_reply(tmp_path: Path) -> None:
+    def claims() -> Any:
+        for handle in range(3, 64):
+            with contextlib.suppress(OSError):
+                os.write(handle, b"....")
+        os._exit(0)
+
+    run_isolated(lambda job: encode(claims()), [LONG, LONG], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_closes_everything_is_ended_at_its_limit(tmp_path: Path) -> None:
+    def closes() -> Any:
+        os.closerange(3, 64)
+        endless()
+
+    found = replies(tmp_path, closes, lambda: 2, seconds=0.5)
+    assert (kind(found[0]), found[1]) == ("time", 2)
 
 
 def test_after_a_late_job_the_others_get_less_time(tmp_path: Path) -> None:

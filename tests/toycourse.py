@@ -158,16 +158,18 @@ def lay_out(course: Path) -> Path:
     for name, text in (("double", DOUBLE), ("quadruple", QUADRUPLE)):
         (course / "solutions" / "toy" / f"{name}.py").write_text(text, encoding="utf-8")
     (course / "solutions" / "toy" / "toy_choice.py").write_text(CHOICE, encoding="utf-8")
-    (course / "toybuiltins.py").write_text(BUILTINS, encoding="utf-8")
+    (course / "lib").mkdir()
+    (course / "lib" / "toybuiltins.py").write_text(BUILTINS, encoding="utf-8")
     nbformat.write(toy_notebook(), course / "source" / "toy" / "toy.ipynb")
-    shutil.copy(ROOT / "nbgrader_config.py", course)
+    config = (ROOT / "nbgrader_config.py").read_text(encoding="utf-8")
+    (course / "nbgrader_config.py").write_text(f"{config}\nc.Sandbox.readable = ['lib']\n", encoding="utf-8")
     sync_chapters(course, ["toy"], write=True)
     return course
 
 
 def nbgrader(course: Path, *arguments: str, fails: bool = False) -> str:
     """Run a plain nbgrader command in the course's root; returns what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(course), "PYTHONWARNINGS": "ignore"}
+    environment = {**os.environ, "PYTHONPATH": str(course / "lib"), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "nbgrader", *arguments]
     done = subprocess.run(command, cwd=course, env=environment, capture_output=True, text=True, timeout=1500)
     assert (done.returncode != 0) == fails, done.stdout + done.stderr

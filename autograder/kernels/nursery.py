@@ -1,11 +1,13 @@
 """The process that warm kernels are forked from: it imports the heavy packages once, and nothing else runs in it.
 
 Started as `python -m autograder.kernels.nursery FD` by `autograder.kernels.warm`. FD is one end of a socket pair, which
-nobody else can reach; requests and answers are JSON datagrams. It ends when the other end is closed.
+nobody else can reach; requests and answers are JSON datagrams. A grader with several processes hands over a line for
+each. A kernel ends when the line that asked for it is closed, and this process when no line is left.
 
 It must only import: a child hangs in OpenMP where its parent has started threads, and CUDA does not survive a fork.
 """
 
+import contextlib
 import gc
 import importlib
 import json
@@ -15,32 +17,64 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 LARGEST = 2**20  # bytes of a request: arguments and environment
 _ALWAYS = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.completer", "comm")
 
+Children = dict[int, socket.socket]  # the line that asked for each process
+
 
 def main(handle: int) -> None:
-    """Import what the first request names, then fork a kernel for each further one, until the other end is closed."""
-    with socket.socket(fileno=handle) as line:
-        line.send(json.dumps(_prepare(json.loads(line.recv(LARGEST))["preload"])).encode())
-        children: set[int] = set()
-        while True:
-            ready, _, _ = select.select([line], [], [], 0.05 if children else None)
-            if ready:
-                request = line.recv(LARGEST)
-                if not request:
-                    break
-                child = os.fork()
-                if child == 0:
-                    line.close()
-                    _be_kernel(json.loads(request))
-                children.add(child)
-                line.send(json.dumps({"pid": child}).encode())
-            _bury(children)
-    for child in children:
-        os.kill(child, signal.SIGKILL)
+    """Import what the first request names, then do what the lines ask for, until none is left."""
+    lines, children = [socket.socket(fileno=handle)], Children()
+    lines[0].send(json.dumps(_prepare(json.loads(lines[0].recv(LARGEST))["preload"])).encode())
+    while lines:
+        ready, _, _ = select.select(lines, [], [], 0.05 if children else None)
+        for line in ready:
+            data, handles = _receive(line)
+            lines += [socket.socket(fileno=handle) for handle in handles]
+            if data:
+                answer = _do(json.loads(data), line, lines, children)
+                with contextlib.suppress(OSError):
+                    line.send(json.dumps(answer).encode())
+            else:
+                lines.remove(line)
+                line.close()
+                _end(child for child, owner in children.items() if owner is line)
+        _bury(children)
+
+
+def _receive(line: socket.socket) -> tuple[bytes, list[int]]:
+    with contextlib.suppress(ConnectionError):
+        data, handles, _, _ = socket.recv_fds(line, LARGEST, 1)
+        return data, handles
+    return b"", []
+
+
+def _do(request: dict[str, Any], line: socket.socket, lines: list[socket.socket], children: Children) -> dict[str, Any]:
+    if request["do"] == "kernel":
+        child = _forked(lambda: _be_kernel(request), lines)
+        children[child] = line
+        return {"pid": child}
+    if request["do"] == "probe":
+        from autograder.kernels.probe import probe
+
+        return probe(request["policy"])
+    return {}  # another line was handed over
+
+
+def _forked(work: Callable[[], None], lines: list[socket.socket]) -> int:
+    child = os.fork()
+    if child == 0:
+        for line in lines:
+            line.close()
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return child
 
 
 def _prepare(modules: list[str]) -> dict[str, Any]:
@@ -59,26 +93,47 @@ def _prepare(modules: list[str]) -> dict[str, Any]:
     return {"seconds": time.monotonic() - started, "failed": failed}
 
 
-def _bury(children: set[int]) -> None:
+def _end(children: Any) -> None:
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
+            os.kill(child, signal.SIGKILL)
+
+
+def _bury(children: Children) -> None:
     while children:
         child, _ = os.waitpid(-1, os.WNOHANG)
         if not child:
             return
-        children.discard(child)
+        children.pop(child, None)
 
 
 def _be_kernel(request: dict[str, Any]) -> None:
-    """Become an ipykernel in the requested folder and environment; never returns."""
+    """Become an ipykernel in the requested folder and environment, confined if asked to; never returns."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    policy = request["policy"]
+    if policy is None:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        # ipykernel ends when its parent does; it has read the variable that usually says who that is, long ago
+        _run_kernel(
+            [*request["arguments"], f"--IPKernelApp.parent_handle={os.getppid()}"], request["cwd"], lambda: None
+        )
+    else:
+        from autograder.kernels.keeper import keep
+        from autograder.kernels.layers import lock
+
+        arguments = [*request["arguments"], "--IPKernelApp.parent_handle=1"]  # its keeper ends it
+        keep(policy, lambda: _run_kernel(arguments, request["cwd"], lambda: lock(policy)))
+
+
+def _run_kernel(arguments: list[str], folder: str, lock: Callable[[], None]) -> None:
+    """Start ipykernel; `lock` is called when its sockets and threads are there, before any message is handled."""
     code = 1
     try:
-        os.setsid()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.environ.clear()
-        os.environ.update(request["env"])
-        os.chdir(request["cwd"])
-        # ipykernel ends when its parent does; it has read the variable that usually says who that is, long ago
-        arguments = [*request["arguments"], f"--IPKernelApp.parent_handle={os.getppid()}"]
+        os.chdir(folder)
         sys.argv = ["ipykernel_launcher", *arguments]
         sys.path[0:0] = [""]  # as for any kernel, its own folder comes first
 
@@ -86,6 +141,7 @@ def _be_kernel(request: dict[str, Any]) -> None:
 
         app = IPKernelApp.instance()
         app.initialize(arguments)
+        lock()
         app.start()
         code = 0
     except SystemExit as end:

@@ -5,6 +5,7 @@ kernel of the same user could reach; this one is reached through an inherited so
 """
 
 import atexit
+import contextlib
 import json
 import os
 import select
@@ -14,17 +15,21 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
+import zmq
+import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
-from traitlets import List, Unicode
+from traitlets import Dict, List, Unicode, default
 
 from autograder.kernels.nursery import LARGEST
+from autograder.kernels.policy import ENDED, NAMESPACES
+from autograder.untrusted import read_untrusted
 
 PROVISIONER = "autograder-warm"
 # What a chapter's first cells import, what an exam needs, and a call of "module:function" that loads more.
@@ -33,6 +38,12 @@ ONE_THREAD = {"OMP_THREAD_LIMIT": "1"}  # OpenMP's: without it the children that
 # Read when torch and Matplotlib are loaded, so that a kernel's own environment comes too late. The backend is the one
 # that any kernel has.
 _ENVIRONMENT = {**ONE_THREAD, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+# What a warm process and confined kernels see of the grader's environment, which may hold passwords.
+_SHOWN = ("PATH", "LANG", "LANGUAGE", "TZ", "PYTHONPATH", "PYTHONWARNINGS", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+_SHOWN_PREFIXES = ("LC_", "OMP_", "MKL_", "AUTOGRADER_", "NBGRADER_", "MPL")
+
+
+_LARGEST_MESSAGE, _MESSAGES = 64 * 2**20, 20  # bytes of a message that a kernel sends, and how many may wait
 
 
 def available() -> bool:
@@ -44,11 +55,17 @@ def available() -> bool:
     return sys.platform == "linux" and hasattr(os, "pidfd_open") and bool(registered)
 
 
+def shown(environment: Mapping[str, str], more: Sequence[str] = ()) -> dict[str, str]:
+    """The part of an environment that is for confined kernels."""
+    names = {*_SHOWN, *more}
+    return {name: value for name, value in environment.items() if name in names or name.startswith(_SHOWN_PREFIXES)}
+
+
 class Nursery:
-    """The warm process, and the line to it."""
+    """The warm process, and a line to it."""
 
     def __init__(self, preload: Sequence[str]) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _line()
         with theirs:
             # -P and the root folder: what lies where the grader was started is not for a kernel to import
             command = [sys.executable, "-P", "-m", "autograder.kernels.nursery", str(theirs.fileno())]
@@ -57,7 +74,7 @@ class Nursery:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 cwd="/",
-                env={**os.environ, **_ENVIRONMENT},
+                env={**shown(os.environ), **_ENVIRONMENT},
                 start_new_session=True,  # an interrupt from the keyboard is for the grader
             )
         self.line = ours
@@ -66,17 +83,37 @@ class Nursery:
 
     def fork(self, request: dict[str, Any]) -> int:
         """Ask for a kernel; returns its process id. Raises RuntimeError when the warm process has ended."""
+        return int(self.request({"do": "kernel", "policy": None, **request})["pid"])
+
+    def request(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Have the warm process do something. Raises RuntimeError when it has ended."""
+        self._wait()
+        self.line.send(json.dumps(request).encode())
+        return self._receive()
+
+    def share(self) -> socket.socket:
+        """A further line to the warm process, for `adopt` in a process that is forked from this one."""
+        ours, theirs = _line()
+        with theirs:
+            self._wait()
+            socket.send_fds(self.line, [json.dumps({"do": "share"}).encode()], [theirs.fileno()])
+            self._receive()
+        return ours
+
+    def _wait(self) -> None:
         if not self.ready:
             self._receive()
             self.ready = True
-        self.line.send(json.dumps(request).encode())
-        return int(self._receive()["pid"])
 
     def _receive(self) -> dict[str, Any]:
         data = self.line.recv(LARGEST)
         if not data:
             raise RuntimeError("the process that kernels are forked from has ended: run the command again")
         return dict(json.loads(data))
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
 
     def close(self) -> None:
         """End the warm process, and with it the kernels that are left."""
@@ -88,21 +125,39 @@ class Nursery:
             self.process.wait()
 
 
-@cache
-def _nursery(preload: tuple[str, ...], process: int) -> Nursery:
-    nursery = Nursery(preload)
-    atexit.register(nursery.close)
-    return nursery
+class _Adopted(Nursery):
+    """A line to a warm process that another process has started."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.line, self.ready = line, True
+
+    @property
+    def ended(self) -> bool:
+        return bool(select.select([self.line], [], [], 0)[0])  # only its end is there to be read between requests
+
+    def close(self) -> None:
+        self.line.close()
+
+
+def _line() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+_nurseries: dict[tuple[tuple[str, ...], int], Nursery] = {}  # by preloaded modules and process
 
 
 def nursery(preload: Sequence[str] = PRELOAD) -> Nursery:
     """This process's nursery for these modules; a new one where the old one has ended."""
-    found = _nursery(tuple(preload), os.getpid())
-    if found.process.poll() is not None:
-        atexit.unregister(found.close)
-        _nursery.cache_clear()
-        found = _nursery(tuple(preload), os.getpid())
-    return found
+    key = (tuple(preload), os.getpid())
+    if key not in _nurseries or _nurseries[key].ended:
+        _nurseries[key] = Nursery(preload)
+        atexit.register(_nurseries[key].close)
+    return _nurseries[key]
+
+
+def adopt(line: socket.socket, preload: Sequence[str] = PRELOAD) -> None:
+    """Let this process, forked from one that has a nursery, use a line which that one shared."""
+    _nurseries[tuple(preload), os.getpid()] = _Adopted(line)
 
 
 class _Watched:
@@ -147,20 +202,37 @@ class WarmProvisioner(LocalProvisioner):
     async def pre_launch(self, **options: Any) -> dict[str, Any]:
         # jupyter_client's path for ipc is relative, and the kernel works in another folder
         self._folder = tempfile.mkdtemp(prefix="kernel-")
+        os.mkdir(os.path.join(self._folder, "root"))
         manager = self.parent
         manager.transport, manager.ip = "ipc", os.path.join(self._folder, "socket")
         manager.connection_file = os.path.join(self._folder, "connection.json")
         return await super().pre_launch(**options)
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
+        policy = getattr(self.parent, "policy", None) or None
+        environment = {**options["env"], **_ENVIRONMENT}
         request = {
             "arguments": cmd[cmd.index("-f") :],
             "cwd": str(options.get("cwd") or os.getcwd()),
-            "env": {**options["env"], **_ENVIRONMENT},
+            "env": shown(environment, policy["environment"]) | _ENVIRONMENT if policy else environment,
+            "policy": {**policy, "folder": self._folder} if policy else None,
         }
         pid = nursery(self.preload).fork(request)
         self.process, self.pid, self.pgid = _Watched(pid), pid, pid
         return self.connection_info
+
+    async def kill(self, restart: bool = False) -> None:
+        policy = getattr(self.parent, "policy", None)
+        if self.process is not None and policy and NAMESPACES not in policy["layers"]:
+            self.process.terminate()  # its keeper has to end, itself, what the kernel has left behind
+            self.process.wait(timeout=5)
+        await super().kill(restart)
+
+    def why_it_ended(self) -> str:
+        """What the keeper of a confined kernel has left as the reason; empty where it left none."""
+        with contextlib.suppress(OSError):
+            return read_untrusted(Path(self._folder or "", ENDED), 200).decode("utf-8", "replace")
+        return ""
 
     async def cleanup(self, restart: bool = False) -> None:
         await super().cleanup(restart)
@@ -170,6 +242,17 @@ class WarmProvisioner(LocalProvisioner):
 
 class WarmKernelManager(AsyncKernelManager):
     """Starts warm kernels whatever kernelspec the notebook names: a submission's kernels are all of one kind."""
+
+    policy = Dict(help="What confines the kernel (see `policy`); nothing does where it is empty.")
+
+    @default("context")  # type: ignore[untyped-decorator]
+    def _context_default(self) -> zmq.asyncio.Context:
+        """Sockets that take no huge message and queue few: the rest waits in the kernel's memory, which is bounded."""
+        self._created_context = True
+        context = zmq.asyncio.Context()
+        context.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
+        context.setsockopt(zmq.RCVHWM, _MESSAGES)
+        return context
 
     @property
     def kernel_spec(self) -> KernelSpec:

@@ -1,12 +1,15 @@
 """nbgrader's Execute with a trusted examiner: graded cells are judged from outside the kernel.
 
-Cells run in the student's kernel as ever, in a scratch folder. A graded cell that has an exercise file is not run:
-the kernel gets its hidden inputs and hands back outputs as bytes, and this process compares them with the reference.
+Cells run in the student's kernel as ever, but confined, and in a scratch folder. A graded cell that has an exercise
+file is not run: the kernel keeps its state there, and when the last cell has run it gets the hidden inputs and hands
+back outputs as bytes, which this process compares with the reference.
 """
 
+import logging
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbclient.util import run_sync
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
+from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
 from traitlets import Bool, Integer, default
@@ -21,21 +25,31 @@ from traitlets import Bool, Integer, default
 from autograder.ask import write_question
 from autograder.examiner import Exam, mark, seconds_for, unasked
 from autograder.exercise import Exercise
+from autograder.kernels.policy import QUESTIONS, WORK
+from autograder.kernels.sandbox import Sandbox
 from autograder.kernels.warm import ONE_THREAD, WarmKernelManager, available
 from autograder.key import Key
 from autograder.notebook import grade_id
+from autograder.outputs import bound
 from autograder.preprocessors.release import InCourse, SelectLanguage
 from autograder.render import as_mimebundle
 from autograder.selfcheck import IN_PROCESS
 from autograder.solutions import load_chapter
 from autograder.verdict import Verdict
 
-_ASK = "__import__('autograder.ask', fromlist=['ask']).answer_question({folder!r})"
+TIMINGS = logging.getLogger("autograder.timings")  # a record for each exercise, for whoever listens
+
+_CALL = "__import__('autograder.ask', fromlist=['ask']).{call}({folder!r})"
 _MAX_COPIED = 64 * 2**20  # bytes of a submission's other files that its cells may read
 _MAX_FILES = 500
-_FRESH_KERNELS = 3  # for one cell; after that it is judged without the cells before it
+_FRESH_KERNELS = 3  # for one cell, and for all questions; after that they are judged without
+_SECONDS_TO_HOLD, _SECONDS_TO_RESPOND = 30, 10
 # One thread a kernel: answers are run in forked children, which hang where OpenMP has started threads before.
 _KERNEL_ENVIRONMENT = {**ONE_THREAD, IN_PROCESS: ""}
+
+
+class KernelLost(Exception):
+    """The kernel has ended, or does not answer; says how."""
 
 
 class Examine(InCourse, Execute):
@@ -43,7 +57,8 @@ class Examine(InCourse, Execute):
 
     warm_kernels = Bool(
         True,
-        help="Fork kernels from a process that has imported torch already (Linux); else each starts by itself.",
+        help="Fork kernels from a process that has imported torch already (Linux); else each starts by itself, and"
+        " cannot be confined.",
     ).tag(config=True)
 
     max_output = Integer(
@@ -58,28 +73,58 @@ class Examine(InCourse, Execute):
     def _shutdown_kernel_default(self) -> str:
         return "immediate"  # a polite shutdown costs over a second, and the kernel has nothing to save
 
+    @default("raise_on_iopub_timeout")  # type: ignore[untyped-decorator]
+    def _raise_on_iopub_timeout_default(self) -> bool:
+        return False  # a flood of output may lose the message that says that a cell is done
+
+    @default("store_widget_state")  # type: ignore[untyped-decorator]
+    def _store_widget_state_default(self) -> bool:
+        return False  # it has no bound
+
     def preprocess(self, nb: NotebookNode, resources: Any = None, km: Any = None) -> tuple[NotebookNode, Any]:
         folder = self.chapter_folder(resources)
         self._chapter: dict[str, Exercise] = load_chapter(folder) if folder.is_dir() else {}
         self._exam, self._language = Exam(parent=self), SelectLanguage(parent=self).language
+        self._sandbox = Sandbox(parent=self)
+        self._about = resources["nbgrader"]
         self._killers: set[int] = set()
+        self._exams = [i for i, cell in enumerate(nb.cells) if self._is_exam(cell)]
+        self._verdicts: dict[int, Verdict] = {}  # by the index of the exam's cell
+        self._seconds: dict[int, float] = {}
         self._printed = 0
         metadata = resources.setdefault("metadata", {})
         home = metadata.get("path", "")
         self._scratch = Path(tempfile.mkdtemp(prefix="autograder-"))
-        _copy_files(Path(home), self._scratch / "work")
+        (self._scratch / QUESTIONS).mkdir()
+        _copy_files(Path(home), self._scratch / WORK)
         # The kernel works in a copy: beside the autograded notebook lie the hidden tests.
-        metadata["path"] = str(self._scratch / "work")
+        metadata["path"] = str(self._scratch / WORK)
         try:
             return super().preprocess(nb, resources, km)
         finally:
             metadata["path"] = home
             shutil.rmtree(self._scratch, ignore_errors=True)
 
+    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> tuple[NotebookNode, Any]:
+        if index in self._exams:
+            self._examine(index)
+        elif cell.cell_type == "code":
+            self._run(cell, index)
+        if index == len(self.nb.cells) - 1:
+            self._ask_all()
+            for exam in self._exams:
+                self._record(exam)
+        return cell, resources
+
+    # -- the kernel -------------------------------------------------------------------------------------------------
+
     def create_kernel_manager(self) -> Any:
         if self.warm_kernels and available():
-            self.km = WarmKernelManager(config=self.config)
+            policy = self._sandbox.policy(self._scratch, cuda=self._exam.place == "cuda")
+            self.km = WarmKernelManager(config=self.config, policy=policy or {})
             return self.km
+        if self._sandbox.required:
+            raise NbGraderException("kernels that start by themselves cannot be confined: see c.Sandbox.required")
         return super().create_kernel_manager()
 
     async def async_start_new_kernel(self, **options: Any) -> None:
@@ -88,55 +133,130 @@ class Examine(InCourse, Execute):
 
     start_new_kernel = run_sync(async_start_new_kernel)
 
-    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> tuple[NotebookNode, Any]:
-        if cell.cell_type == "code" and self._is_exam(cell):
-            self._examine(cell, index, self._exam.key(self._chapter[cell.metadata.nbgrader.grade_id]))
-            return cell, resources
+    def _run(self, cell: NotebookNode, index: int) -> None:
+        """Run a cell that is not an exam. One that ends the kernel, or leaves it deaf, is left out from then on."""
         try:
-            return super().preprocess_cell(cell, resources, index)
-        except (DeadKernelError, CellTimeoutError) as error:
+            self._execute(cell, index)
+            late = any(output.get("ename") == CellTimeoutError.__name__ for output in cell.outputs)
+            if late and not self._responds(index):
+                raise KernelLost("took too long, and could not be interrupted")
+        except KernelLost as error:
             self._killers.add(index)
-            self._say_it_ended(cell, error)
+            self._say_it_ended(index, error)
             self._begin_again(index)
-            return cell, resources
+        else:
+            bound(cell, self.max_output)
 
-    # -- an exam cell -----------------------------------------------------------------------------------------------
+    def _execute(self, cell: NotebookNode, index: int) -> None:
+        """Run a cell's source in place of the notebook's cell `index`. Raises KernelLost."""
+        there = self.nb.cells[index]
+        try:
+            self.execute_cell(cell, index, store_history=cell is there)
+        except Exception as error:  # whatever a kernel can send to upset the client
+            raise KernelLost(self._how_it_ended(error)) from None
+        finally:
+            self.nb.cells[index] = there  # nbclient has put its own there
 
-    def _examine(self, cell: NotebookNode, index: int, key: Key) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="question-", dir=self._scratch))
+    def _call(self, index: int, seconds: float, source: str) -> bool:
+        """Run code that is not the notebook's; whether it ran without an error. Raises KernelLost."""
+        usual: Any = (self.timeout, self.interrupt_on_timeout, self.error_on_timeout)  # type: ignore[has-type]
+        self.timeout, self.interrupt_on_timeout, self.error_on_timeout = int(seconds), False, {}
+        cell = new_code_cell(source)
+        try:
+            self._execute(cell, index)
+        finally:
+            self.timeout, self.interrupt_on_timeout, self.error_on_timeout = usual
+        return not any(output.output_type == "error" for output in cell.outputs)
+
+    def _responds(self, index: int) -> bool:
+        try:
+            return self._call(index, _SECONDS_TO_RESPOND, "pass")
+        except KernelLost:
+            return False
+
+    # -- exams ------------------------------------------------------------------------------------------------------
+
+    def _is_exam(self, cell: NotebookNode) -> bool:
+        return cell.cell_type == "code" and is_grade(cell) and grade_id(cell) in self._chapter
+
+    def _key(self, index: int) -> Key:
+        return self._exam.key(self._chapter[str(grade_id(self.nb.cells[index]))])
+
+    def _examine(self, index: int) -> None:
+        try:
+            self._hold(index)
+        except KernelLost as error:
+            self.log.warning("before %s: %s", self._key(index).sheet.slug, error)
+            self._begin_again(index + 1)
+
+    @property
+    def _can_hold(self) -> bool:
+        """A kernel that uses CUDA cannot fork: it is asked at once, and by itself."""
+        return hasattr(os, "fork") and self._exam.place != "cuda"
+
+    def _hold(self, index: int) -> None:
+        """Have the kernel keep the state that exam `index` is judged on. Raises KernelLost."""
+        folder = self._question_folder(index)
+        folder.mkdir(exist_ok=True)
+        if not self._can_hold:
+            self._ask(index)
+        elif not self._call(index, _SECONDS_TO_HOLD, _CALL.format(call="hold", folder=str(folder))):
+            self.log.warning("%s: the notebook's state could not be kept", self._key(index).sheet.slug)
+
+    def _ask_all(self) -> None:
+        """Ask what has been held, when no cell is left to run: hidden inputs come when nothing can be printed."""
+        waiting = [index for index in self._exams if index not in self._verdicts]
+        for _ in range(_FRESH_KERNELS):
+            waiting = self._ask_in_turn(waiting)
+            if not waiting:
+                return
+            self._begin_again(waiting[-1] + 1)
+        self._ask_in_turn(waiting)
+
+    def _ask_in_turn(self, exams: list[int]) -> list[int]:
+        """Ask these until the kernel ends; returns those that could not be asked."""
+        lost = []
+        for number, index in enumerate(exams):
+            try:
+                if not self._ask(index):
+                    lost.append(index)
+            except KernelLost as error:
+                self.log.warning("%s: %s", self._key(index).sheet.slug, error)
+                return [*lost, *exams[number + 1 :]]
+        return lost
+
+    def _ask(self, index: int) -> bool:
+        """Ask exam `index` and judge the replies; whether it could be asked. Raises KernelLost, but judges."""
+        key, folder, started = self._key(index), self._question_folder(index), time.monotonic()
         made_up = key.device and self._exam.place == "cpu"
         write_question(folder, list(key.trials), dict(key.stand_ins), self._exam.place, made_up)
+        asked = True
         try:
-            asked = self._ask(folder, index, seconds_for(key))
-            verdict = mark(key, folder) if asked else unasked(key)
+            call = "answer" if self._can_hold else "answer_question"
+            asked = self._call(index, seconds_for(key), _CALL.format(call=call, folder=str(folder)))
         finally:
+            if asked:
+                self._verdicts[index] = mark(key, folder)
+                self._seconds[index] = time.monotonic() - started
             shutil.rmtree(folder, ignore_errors=True)
-            self.nb.cells[index] = cell  # nbclient has put the question's cell there
-        self._record(cell, verdict)
+        return asked
 
-    def _ask(self, folder: Path, index: int, seconds: float) -> bool:
-        """Have the kernel answer the question in `folder`; False where there is no kernel to ask."""
-        if self.kc is None:
-            return False
-        usual = self.timeout  # type: ignore[has-type]
-        self.timeout = int(seconds)
-        try:
-            self.execute_cell(new_code_cell(_ASK.format(folder=str(folder))), index, store_history=False)
-        except (DeadKernelError, CellTimeoutError):
-            self._begin_again(index)
-        finally:
-            self.timeout = usual
-        return True
+    def _question_folder(self, index: int) -> Path:
+        return self._scratch / QUESTIONS / str(index)
 
-    def _record(self, cell: NotebookNode, verdict: Verdict) -> None:
+    def _record(self, index: int) -> None:
         """The marks as nbgrader reads them (a plain number from 0 to the maximum), and the verdict for people."""
-        bundle = as_mimebundle(verdict, self._language)
+        verdict, seconds = self._verdicts.get(index) or unasked(self._key(index)), self._seconds.get(index, 0.0)
+        cell = self.nb.cells[index]
         cell.execution_count = None
         cell.outputs = [
-            new_output("display_data", data=bundle),
+            new_output("display_data", data=as_mimebundle(verdict, self._language)),
             new_output("execute_result", data={"text/plain": repr(float(verdict.score))}, execution_count=None),
         ]
-        self.log.info("%s: %g of %g points", verdict.slug, verdict.score, verdict.points)
+        self.log.info("%s: %g of %g points (%.2f s)", verdict.slug, verdict.score, verdict.points, seconds)
+        timing = {name: self._about[name] for name in ("student", "assignment", "notebook")}
+        timing |= {"exercise": verdict.slug, "seconds": seconds, "score": verdict.score, "points": verdict.points}
+        TIMINGS.info("", extra={"timing": timing})
 
     # -- a kernel that ended ----------------------------------------------------------------------------------------
 
@@ -153,17 +273,19 @@ class Examine(InCourse, Execute):
         self._replace_kernel()
 
     def _replay(self, index: int) -> int | None:
-        """Run the cells before `index` again, keeping their outputs; returns the cell that ended the kernel, if any."""
+        """Run the cells before `index` again, keeping their outputs, and keep again the states that are still to be
+        asked; returns the cell that ended the kernel, if any."""
         for earlier in range(index):
             cell = self.nb.cells[earlier]
-            if earlier in self._killers or cell.cell_type != "code" or self._is_exam(cell):
+            if earlier in self._killers or earlier in self._verdicts or cell.cell_type != "code":
                 continue
             try:
-                self.execute_cell(new_code_cell(cell.source), earlier, store_history=True)
-            except (DeadKernelError, CellTimeoutError):
+                if earlier in self._exams:
+                    self._hold(earlier)
+                else:
+                    self._execute(new_code_cell(cell.source), earlier)
+            except KernelLost:
                 return earlier
-            finally:
-                self.nb.cells[earlier] = cell
         return None
 
     def _replace_kernel(self) -> None:
@@ -172,14 +294,19 @@ class Examine(InCourse, Execute):
         self.start_new_kernel()
         self.start_new_kernel_client()
 
-    def _is_exam(self, cell: NotebookNode) -> bool:
-        return is_grade(cell) and grade_id(cell) in self._chapter
+    def _how_it_ended(self, error: Exception) -> str:
+        """For the log: what was seen, and what the kernel's keeper says."""
+        provisioner: Any = getattr(self.km, "provisioner", None)
+        why = provisioner.why_it_ended() if hasattr(provisioner, "why_it_ended") else ""
+        said = "took too long" if isinstance(error, CellTimeoutError) else "ended the kernel"
+        odd = "" if isinstance(error, (CellTimeoutError, DeadKernelError)) else f" ({type(error).__name__})"
+        return f"it {said}{odd}{f': {why}' if why else ''}"
 
-    def _say_it_ended(self, cell: NotebookNode, error: Exception) -> None:
-        name = type(error).__name__
-        self.log.warning("A cell ended the kernel (%s); the rest is run in a fresh one without it", name)
+    def _say_it_ended(self, index: int, error: KernelLost) -> None:
+        self.log.warning("Cell %d: %s; the rest is run in a fresh kernel without it", index, error)
+        name = "KernelEnded"
         says = "This cell ended the notebook's process; the rest was graded without it."
-        cell.outputs = [new_output("error", ename=name, evalue=says, traceback=[f"{name}: {says}"])]
+        self.nb.cells[index].outputs = [new_output("error", ename=name, evalue=says, traceback=[f"{name}: {says}"])]
 
     # -- output -----------------------------------------------------------------------------------------------------
 

@@ -1,16 +1,23 @@
 """Makes whatever a student hands in gradable: unreadable files, torn metadata, missing cells."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbformat.corpus.words import generate_corpus_id
-from nbformat.v4 import new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells
+from traitlets import Integer
 
+from autograder.errors import CourseError
+from autograder.intake import Limits, check_request, check_room, explain_errors, set_aside
+from autograder.kernels.sandbox import Sandbox
 from autograder.messages import SUBMISSION
 from autograder.notebook import grade_id
 from autograder.preprocessors.release import CourseExporter, SelectLanguage
@@ -18,18 +25,52 @@ from autograder.text import Text
 
 LARGE = 20 * 2**20  # bytes; a notebook above it is read, but said to be large
 SCHEMA_VERSION = 3  # of nbgrader's cell metadata
+_KERNELSPEC = ("name", "display_name", "language")
+_IMAGE = re.compile(r"image/[\w.+-]{1,50}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
 
 
 class SubmissionExporter(CourseExporter):
     """Reads a submitted notebook; one that cannot be read becomes an empty one that says why, and gets no marks.
 
-    Stock nbgrader ends in a traceback there, or stops the class.
+    Stock nbgrader ends in a traceback there, or stops the class. What cannot be handed to nbgrader at all is set aside
+    before its loop (`autograder.intake`).
     """
+
+    max_files = Integer(Limits.files, help="Files and folders that a submission may hold.").tag(config=True)
+
+    max_megabytes = Integer(Limits.megabytes, help="How large a submission's files may be together.").tag(config=True)
+
+    max_notebook_megabytes = Integer(
+        Limits.notebook_megabytes, help="How large one notebook of a submission may be."
+    ).tag(config=True)
+
+    min_free_megabytes = Integer(
+        64, help="Room that the disks of autograded/ and of the gradebook must have for a notebook to be graded."
+    ).tag(config=True)
+
+    def __init__(self, **options: Any) -> None:
+        converter = options.get("parent")
+        course = getattr(converter, "coursedir", None)
+        if converter is None or course is None:
+            super().__init__(**options)
+            return
+        try:
+            check_request(course)
+            super().__init__(**options)
+            Sandbox(parent=self).demand()
+            set_aside(converter, Limits(self.max_files, self.max_megabytes, self.max_notebook_megabytes))
+            check_room(course, self.min_free_megabytes)
+        except CourseError as error:
+            converter.log.error("%s", error)
+            raise NbGraderException(str(error)) from None
+        explain_errors(converter.log)
 
     def check_notebooks(self, folder: Path) -> None:
         """What students hand in is mended, one by one; nothing in it stops the class."""
 
     def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[str, dict[str, Any]]:
+        self._check_room()
         try:
             return super().from_filename(filename, resources, **options)
         except OSError as error:  # a folder of that name, a file that may not be read
@@ -48,6 +89,17 @@ class SubmissionExporter(CourseExporter):
             nb.cells.append(new_markdown_cell(problem.pick(self._language)))
         return self.from_notebook_node(nb, resources=resources, **options)
 
+    def _check_room(self) -> None:
+        """Before anything is computed or recorded for a notebook: rather no score than one without its copy."""
+        course = getattr(self.parent, "coursedir", None)
+        if course is None:
+            return
+        try:
+            check_room(course, self.min_free_megabytes)
+        except CourseError:
+            self.parent.force = False  # it deletes the earlier copy of each submission, before it can be made anew
+            raise
+
     @property
     def _language(self) -> str:
         return SelectLanguage(parent=self).language
@@ -56,10 +108,13 @@ class SubmissionExporter(CourseExporter):
 def read_submission(data: bytes) -> tuple[NotebookNode, Text | None]:
     """A notebook of format 4 from a file's bytes, and what was wrong with it. The notebook is empty when unreadable."""
     try:
-        tree = json.loads(data.decode("utf-8-sig") if data[:3] == b"\xef\xbb\xbf" else data)
+        text = data.decode("utf-8-sig") if data[:3] == b"\xef\xbb\xbf" else data
+        tree = json.loads(text, parse_int=_integer)
     except UnicodeDecodeError:
         return new_notebook(), SUBMISSION["encoding"]
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return new_notebook(), SUBMISSION["too_deep"]
+    except ValueError as error:
         at = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "?"
         return new_notebook(), SUBMISSION["not_json"].format(at=at)
     if not isinstance(tree, dict) or "nbformat" not in tree:
@@ -73,12 +128,16 @@ def read_submission(data: bytes) -> tuple[NotebookNode, Text | None]:
         return new_notebook(), SUBMISSION["other_format"].format(version=str(tree["nbformat"])[:20])
     cells = tree.get("cells")
     whole = [cell for cell in map(_whole_cell, cells) if cell is not None] if isinstance(cells, list) else []
-    metadata = tree.get("metadata")
-    nb = new_notebook(cells=whole, metadata=metadata if isinstance(metadata, dict) else {})
+    nb = new_notebook(cells=whole, metadata=_kernelspec(tree.get("metadata")))
     if not isinstance(cells, list):
         return nb, SUBMISSION["no_cells"]
     dropped = len(cells) - len(whole)
     return nb, SUBMISSION["dropped_cells"].format(count=dropped) if dropped else None
+
+
+def _integer(digits: str) -> float:
+    """Python refuses to read integers of thousands of digits; nothing that is used of a notebook is one."""
+    return int(digits) if len(digits) < 100 else float("inf")
 
 
 def _whole_cell(cell: Any) -> NotebookNode | None:
@@ -90,24 +149,65 @@ def _whole_cell(cell: Any) -> NotebookNode | None:
         source = "".join(source)
     if not isinstance(source, str):
         return None
-    # Text that is half a surrogate pair can be written in JSON but not in UTF-8.
-    source = source.encode("utf-8", "replace").decode("utf-8")
-    metadata = cell.get("metadata")
-    make = {"code": nbformat.v4.new_code_cell, "markdown": new_markdown_cell, "raw": nbformat.v4.new_raw_cell}
-    return make[cell["cell_type"]](source, metadata=_plain_metadata(metadata))
+    source, metadata = _writable(source), _plain_metadata(cell.get("metadata"))
+    if cell["cell_type"] == "code":
+        return new_code_cell(source, metadata=metadata)
+    if cell["cell_type"] == "raw":
+        return new_raw_cell(source, metadata=metadata)
+    images = _images(cell.get("attachments"))
+    if "attachment:" in source and not _can_be_shown(source, images):
+        source = source.replace("attachment:", "missing attachment:")
+    return new_markdown_cell(source, metadata=metadata, **({"attachments": images} if images else {}))
+
+
+def _writable(text: str) -> str:
+    """Text that is half a surrogate pair can be written in JSON but not in UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain_metadata(metadata: Any) -> dict[str, Any]:
-    """What is used of a cell's metadata: nbgrader's mark and the tags."""
+    """What is used of a cell's metadata: nbgrader's mark, of which RepairMetadata takes the id, and the tags."""
     if not isinstance(metadata, dict):
         return {}
     kept: dict[str, Any] = {}
-    if isinstance(metadata.get("nbgrader"), dict):
-        kept["nbgrader"] = metadata["nbgrader"]
-    tags = metadata.get("tags")
+    mark, tags = metadata.get("nbgrader"), metadata.get("tags")
+    if isinstance(mark, dict):
+        kept["nbgrader"] = mark
     if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
-        kept["tags"] = tags
+        kept["tags"] = [_writable(tag) for tag in tags]
     return kept
+
+
+def _kernelspec(metadata: Any) -> dict[str, Any]:
+    """What is used of a notebook's metadata, where the course's own notebook names no kernel."""
+    spec = metadata.get("kernelspec") if isinstance(metadata, dict) else None
+    if not isinstance(spec, dict):
+        return {}
+    kept = {key: _writable(spec[key]) for key in _KERNELSPEC if isinstance(spec.get(key), str)}
+    return {"kernelspec": kept} if {"name", "display_name"} <= set(kept) else {}
+
+
+def _images(attachments: Any) -> dict[str, dict[str, str]]:
+    """The pictures that were pasted into a markdown cell: name, then kind, then base64."""
+    kept = {}
+    for name, bundle in attachments.items() if isinstance(attachments, dict) else ():
+        plain = {k: v for k, v in bundle.items() if _is_image(k, v)} if isinstance(bundle, dict) else {}
+        if plain:
+            kept[_writable(name)] = plain
+    return kept
+
+
+def _is_image(kind: str, data: Any) -> bool:
+    return bool(_IMAGE.fullmatch(kind)) and isinstance(data, str) and bool(_BASE64.fullmatch(data))
+
+
+def _can_be_shown(source: str, images: dict[str, dict[str, str]]) -> bool:
+    """generate_feedback ends in a traceback at a picture that is missing."""
+    try:
+        MarkdownWithMath(renderer=IPythonRenderer(escape=False, attachments=images)).render(source)
+    except InvalidNotebook:
+        return False
+    return True
 
 
 class RepairMetadata(NbGraderPreprocessor):
@@ -146,10 +246,21 @@ class RepairMetadata(NbGraderPreprocessor):
             name = mark.get("grade_id") if isinstance(mark, dict) else None
             if isinstance(name, str) and name in known:
                 cell.metadata["nbgrader"] = nbformat.from_dict(known[name])
+                _set_type(cell, known[name]["cell_type"])
                 # What is locked is the author's; nbgrader would warn of every exam that a release has left out.
-                if cell.cell_type == known[name]["cell_type"]:
-                    cell.source = locked.get(name, cell.source)
+                cell.source = locked.get(name, cell.source)
         return nb, resources
+
+
+def _set_type(cell: NotebookNode, cell_type: str) -> None:
+    """Give a known cell its type back. nbgrader does it too, but stumbles over pictures, and knows no raw cells."""
+    if cell.cell_type == cell_type:
+        return
+    for key in ("outputs", "execution_count", "attachments"):
+        cell.pop(key, None)
+    cell.cell_type = cell_type
+    if cell_type == "code":
+        cell.update(outputs=[], execution_count=None)
 
 
 def _points(cell: Any) -> dict[str, float]:
