@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from autograder.devices import stays_on_device, warm_up
+from autograder.devices import first_of_each_kind, stays_on_device, warm_up
 from autograder.errors import DataError
 from autograder.isolate import leave_the_parent, reply_path, run_isolated
 from autograder.make import Trial
@@ -32,11 +32,11 @@ def write_question(folder: Path, trials: list[Trial], stand_ins: dict[str, str],
         "seconds": [float(trial.fields.get("seconds", 10.0)) for trial in trials],
         "stand_ins": stand_ins,
         "device": device,
-        "made_up": made_up,
+        "made_up": first_of_each_kind(trials) if made_up else [],
     }
     (folder / OUTLINE).write_bytes(encode(outline))
     (folder / QUESTION).write_bytes(encode([trial.as_data() for trial in trials]))
-    for job in range(len(trials) * (_rounds(stand_ins) + made_up)):
+    for job in range(len(trials) * _rounds(stand_ins) + len(outline["made_up"])):
         reply = reply_path(folder, job)  # the kernel, another user, may fill in files here, and make none
         reply.touch()
         reply.chmod(0o666)
@@ -95,16 +95,17 @@ def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = No
 
     def work(job: int) -> bytes:
         round_number, number = divmod(job, count)
+        if round_number >= rounds:
+            number = outline["made_up"][job - rounds * count]
+            return encode(_leaves_device(trials()[number], namespace, reply_path(place, number)))
         trial = trials()[number]
-        if round_number == rounds:
-            return encode(_leaves_device(trial, namespace, reply_path(place, number)))
         with standing_in(namespace, outline["stand_ins"] if round_number else {}):
             return _packed(run(trial, namespace, outline["device"]))
 
     if outline["made_up"]:
         warm_up()
     # The made-up device comes last and in jobs of its own: whatever it does to an answer costs that answer nothing.
-    seconds = outline["seconds"] * (rounds + bool(outline["made_up"]))
+    seconds = outline["seconds"] * rounds + [outline["seconds"][number] for number in outline["made_up"]]
     if _can_fork():
         run_isolated(work, seconds, place, patience=IMPATIENT)
     else:

@@ -103,6 +103,16 @@ def grade(
     )
 
 
+@app.command()
+def doctor(root: Root = Path()) -> None:
+    """Show how well submissions can be confined on this machine, and what the configuration requires."""
+    from autograder.doctor import examine_machine, show
+
+    health = examine_machine(root)
+    show(health, console)
+    raise typer.Exit(1 if health.missing else 0)
+
+
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:

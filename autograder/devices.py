@@ -5,7 +5,7 @@ the question is not asked and nothing is said.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,15 @@ def stays_on_device(trial: Trial, namespace: Mapping[str, Any]) -> bool:
         # Anything else is something that fake tensors cannot do (.item(), an `if` on values): no fault of the answer.
         text = f"{type(error).__name__} {error}".casefold()
         return not ("faketensordevicemismatch" in text or any(tell in text for tell in _TELLS))
+
+
+def first_of_each_kind(trials: Sequence[Trial]) -> list[int]:
+    """The indices of trials worth asking here: where the device is lost does not depend on the values of the inputs."""
+    seen: dict[Any, int] = {}
+    for index, trial in enumerate(trials):
+        inputs = tuple((name, type(value).__name__) for name, value in trial.fields.get("inputs", {}).items())
+        seen.setdefault((trial.runner, trial.answer, trial.fields.get("method"), inputs), index)
+    return list(seen.values())
 
 
 def _module(answer: Any, fields: Mapping[str, Any]) -> Callable[..., Any]:

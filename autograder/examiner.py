@@ -8,6 +8,7 @@ import torch
 from traitlets import CaselessStrEnum, Integer
 from traitlets.config import LoggingConfigurable
 
+from autograder.devices import first_of_each_kind
 from autograder.errors import DataError
 from autograder.exercise import Exercise
 from autograder.isolate import reply_path
@@ -52,11 +53,12 @@ def _key(exercise: Exercise, seed: int, device: str) -> Key:
 def mark(key: Key, folder: Path) -> Verdict:
     """Read the replies that a kernel left in `folder` and judge them; the better of the two rounds counts."""
     count = len(key.trials)
-    leaves = [_read(folder, key.rounds * count + i) is True for i in range(count)] if key.device else [False] * count
+    asked = first_of_each_kind(key.trials) if key.device else []
+    leaves = {number: _read(folder, key.rounds * count + i) is True for i, number in enumerate(asked)}
     verdicts = []
     for start in range(0, key.rounds * count, count):
         outcomes = [_reply(folder, start + i, trial) for i, trial in enumerate(key.trials)]
-        verdicts.append(judge(key.sheet, [{**o, "device": leaves[i]} for i, o in enumerate(outcomes)]))
+        verdicts.append(judge(key.sheet, [{**o, "device": leaves.get(i, False)} for i, o in enumerate(outcomes)]))
     return carried(verdicts[0], verdicts[1], key.stand_ins) if len(verdicts) == 2 else verdicts[0]
 
 

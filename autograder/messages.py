@@ -231,3 +231,16 @@ SUBMISSION: dict[str, Text] = {
         "このノートブックの壊れたセル {count} 個は読めなかったため、除外しました。",
     ),
 }
+
+# what the grader leaves in a cell in place of its outputs
+GRADING: dict[str, Text] = {
+    "kernel_ended": Text(
+        "This cell ended the notebook's process; the rest was graded without it.",
+        "このセルでノートブックのプロセスが終了したため、このセルを除いて採点しました。",
+    ),
+    "too_much": Text("[output above {most} characters]", "[出力のうち {most} 文字を超えた部分は省略しました]"),
+    "demonstration": Text(
+        "Not run for grading: this cell only shows something.",
+        "採点では実行していません (説明用のセルです)。",
+    ),
+}

@@ -10,14 +10,14 @@ from nbformat.v4 import new_output
 _DEEPEST = 50
 
 
-def bound(cell: NotebookNode, most: int) -> None:
-    """Drop outputs that are not valid, and those above `most` characters in all; make texts of the others whole."""
+def bound(cell: NotebookNode, most: int, says: str) -> None:
+    """Drop outputs that are not valid, and those above `most` characters in all, in whose place it `says` so."""
     kept, size = [], 0
     for output in cell.outputs:
         mended = _mended(output)
         size += _size(mended)
         if size > most:
-            kept.append(new_output("stream", name="stdout", text=f"\n[output above {most:,} characters]\n"))
+            kept.append(new_output("stream", name="stdout", text=f"\n{says}\n"))
             break
         if _is_valid(mended):
             kept.append(nbformat.from_dict(mended))

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,8 @@ def _index(draw: Draw, tree: Tree) -> int:
 
 def drop_cells(draw: Draw, tree: Tree) -> None:
     for _ in range(draw(st.integers(1, 3))):
-        del tree["cells"][_index(draw, tree) :][:1]
-        tree["cells"].pop(_index(draw, tree)) if tree["cells"] else None
+        if tree["cells"]:
+            tree["cells"].pop(_index(draw, tree))
 
 
 def double_cell(draw: Draw, tree: Tree) -> None:
@@ -198,8 +199,47 @@ def tear_notebook(draw: Draw, tree: Tree) -> None:
 
 
 def tear_kernel(draw: Draw, tree: Tree) -> None:
-    odd = {"name": draw(odd_text), "display_name": draw(anything), "pygments_lexer": draw(anything)}
+    odd: Any = {"name": draw(odd_text), "display_name": draw(plain), "pygments_lexer": draw(plain)}
+    odd = draw(st.sampled_from([odd, 7, [odd]]))
     tree["metadata"] = {draw(st.sampled_from(["kernelspec", "language_info", "widgets"])): odd}
+
+
+def halve_a_character(draw: Draw, tree: Tree) -> None:
+    """Half a surrogate pair: it can be written in JSON, but not in UTF-8."""
+    half, metadata = draw(st.sampled_from(["\ud83d", "\udc00"])), _some_cell(draw, tree)["metadata"]
+    places: list[Callable[[], Any]] = [
+        lambda: metadata.update(tags=[half]),
+        lambda: metadata.update({half: half}),
+        lambda: tree["metadata"].update({half: half}),
+        lambda: tree["metadata"].update(kernelspec={"name": half, "display_name": half}),
+        lambda: tree["cells"].append({"cell_type": "code", "source": f"# {half}", "metadata": {}}),
+        lambda: tree["cells"].append({"cell_type": "markdown", "source": half, "metadata": {}}),
+    ]
+    if isinstance(tree["metadata"], dict):
+        draw(st.sampled_from(places))()
+
+
+def paste_a_picture(draw: Draw, tree: Tree) -> None:
+    """As JupyterLab does; its data may be gone, or be something else."""
+    source = draw(st.sampled_from(["![a](attachment:a.png)", "![a][b]\n\n[b]: attachment:a.png", "attachment:a.png"]))
+    kept = draw(st.sampled_from([None, {}, 7, {"a.png": {"image/png": "iVBORw0KGgo="}}, {"a.png": {}}, {"a.png": 7}]))
+    cell = {"cell_type": "markdown", "source": source, "metadata": {}, "attachments": kept}
+    if draw(st.booleans()):
+        cell["metadata"] = {"nbgrader": {"grade_id": draw(st.sampled_from(IDS))}}
+    tree["cells"].insert(draw(st.integers(0, len(tree["cells"]))), cell)
+
+
+def write_what_json_has_not(draw: Draw, tree: Tree) -> None:
+    """A number of 5,000 digits, a nesting of 5,000 brackets, not a number."""
+    odd = draw(st.sampled_from([*RAW, float("nan"), float("-inf")]))
+    place = draw(st.sampled_from(["notebook", "cell", "count"]))
+    cell = _some_cell(draw, tree)
+    if place == "count":
+        cell["execution_count"] = odd
+    elif place == "cell":
+        cell["metadata"]["odd"] = odd
+    else:
+        tree["odd"] = odd
 
 
 def change_format(draw: Draw, tree: Tree) -> None:
@@ -232,9 +272,14 @@ OF_TREES = [
     put_a_cell_in,
     tear_notebook,
     tear_kernel,
+    halve_a_character,
+    paste_a_picture,
+    write_what_json_has_not,
     change_format,
     lose_the_cells,
 ]
+
+MILD = [damage for damage in OF_TREES if damage not in (change_format, lose_the_cells)]  # some of the file is left
 
 
 def cut_file(draw: Draw, text: str) -> bytes:
@@ -290,41 +335,47 @@ OF_FILES = [
 
 
 @st.composite
-def mutilated(draw: Any, good: Tree) -> Mutilated:
-    """The good notebook after one to three kinds of damage; in one of four, to the file itself as well."""
+def mutilated(draw: Any, good: Tree, first: Any) -> Mutilated:
+    """The good notebook after a kind of damage, up to two more kinds, and at times damage to the file itself."""
     tree, done = copy.deepcopy(good), []
-    for damage in draw(st.lists(st.sampled_from(OF_TREES), min_size=1, max_size=3)):
+    to_file = first if first in OF_FILES else draw(st.sampled_from([None] * 40 + OF_FILES))
+    for damage in [first] * (first in OF_TREES) + draw(st.lists(st.sampled_from(MILD), max_size=2)):
         if isinstance(tree["cells"], list):
             damage(draw, tree)
             done.append(damage.__name__)
     text = json.dumps(tree, indent=1, ensure_ascii=draw(st.booleans()))
     for token, raw in RAW.items():
         text = text.replace(f'"{token}"', raw)
-    if draw(st.integers(0, 3)) == 3:
-        damage_to_file = draw(st.sampled_from(OF_FILES))
-        done.append(damage_to_file.__name__)
-        return Mutilated(damage_to_file(draw, text.encode("utf-8", "replace").decode()), tuple(done))
-    return Mutilated(text.encode("utf-8", "surrogatepass"), tuple(done))
+    if to_file is None:
+        return Mutilated(text.encode("utf-8", "surrogatepass"), tuple(done))
+    return Mutilated(to_file(draw, text.encode("utf-8", "replace").decode()), (*done, to_file.__name__))
 
 
-def make_them(good: Tree) -> list[Mutilated]:
-    """The same ones on every machine with this version of hypothesis."""
-    made: dict[bytes, Mutilated] = {}
+def make_them(good: Tree, count: int = COUNT) -> list[Mutilated]:
+    """As many of each kind; the same ones on every machine with this version of hypothesis."""
+    kinds = [*OF_TREES, *OF_FILES]
+    each_kind = [_examples(mutilated(good, first), count // len(kinds) + 2) for first in kinds]
+    made = {each.data: each for turn in zip_longest(*each_kind) for each in turn if each is not None}
+    return list(made.values())[:count]
+
+
+def _examples(strategy: st.SearchStrategy[Mutilated], count: int) -> list[Mutilated]:
+    found: dict[bytes, Mutilated] = {}
 
     @settings(
-        max_examples=3 * COUNT,
+        max_examples=3 * count,
         derandomize=True,
         database=None,
         deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(each=mutilated(good))
+    @given(each=strategy)
     def collect(each: Mutilated) -> None:
-        made.setdefault(each.data, each)
+        found.setdefault(each.data, each)
 
     collect()
-    return list(made.values())[:COUNT]
+    return list(found.values())[-count:]  # the first ones are simple
 
 
 # -- what a file deserves --------------------------------------------------------------------------------------------
@@ -425,7 +476,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Class:
 def test_there_are_200_of_every_kind(graded: Class) -> None:
     assert len({each.data for each in graded.made}) == COUNT
     kinds = Counter(name for each in graded.made for name in each.done)
-    assert min(kinds[damage.__name__] for damage in (*OF_TREES, *OF_FILES)) >= 2, kinds
+    assert min(kinds[damage.__name__] for damage in (*OF_TREES, *OF_FILES)) >= 5, kinds
     beyond_doubt = Counter(score for each in graded.deserved.values() for score in each.values())
     assert beyond_doubt[0.0] >= 60, beyond_doubt
     assert min(beyond_doubt[points] for points in POINTS.values()) >= 30, beyond_doubt

@@ -4,6 +4,7 @@ The standard library's forkserver could do the forking, but it listens on a sock
 kernel of the same user could reach; this one is reached through an inherited socket pair only.
 """
 
+import asyncio
 import atexit
 import contextlib
 import json
@@ -15,17 +16,20 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import zmq
 import zmq.asyncio
+from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
-from traitlets import Dict, List, Unicode, default
+from traitlets import Dict, List, Type, Unicode, default
 
 from autograder.kernels.nursery import LARGEST
 from autograder.kernels.policy import ENDED, NAMESPACES
@@ -43,6 +47,7 @@ _SHOWN = ("PATH", "LANG", "LANGUAGE", "TZ", "PYTHONPATH", "PYTHONWARNINGS", "LD_
 _SHOWN_PREFIXES = ("LC_", "OMP_", "MKL_", "AUTOGRADER_", "NBGRADER_", "MPL")
 
 
+_MOMENT = 0.005  # seconds between two looks at a kernel that is about to end
 _LARGEST_MESSAGE, _MESSAGES = 64 * 2**20, 20  # bytes of a message that a kernel sends, and how many may wait
 
 
@@ -197,6 +202,7 @@ class WarmProvisioner(LocalProvisioner):
 
     preload = List(Unicode(), list(PRELOAD), help="Modules that the warm process imports.").tag(config=True)
 
+    process: Any = None
     _folder: str | None = None
 
     async def pre_launch(self, **options: Any) -> dict[str, Any]:
@@ -221,6 +227,13 @@ class WarmProvisioner(LocalProvisioner):
         self.process, self.pid, self.pgid = _Watched(pid), pid, pid
         return self.connection_info
 
+    async def wait(self) -> int | None:
+        """As jupyter_client's, which looks ten times a second."""
+        while self.process is not None and self.process.poll() is None:
+            await asyncio.sleep(_MOMENT)
+        self.process = None
+        return 0
+
     async def kill(self, restart: bool = False) -> None:
         policy = getattr(self.parent, "policy", None)
         if self.process is not None and policy and NAMESPACES not in policy["layers"]:
@@ -240,8 +253,29 @@ class WarmProvisioner(LocalProvisioner):
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+class _Client(AsyncKernelClient):
+    """A client that does not wait, at the start, until the kernel has said nothing for a fifth of a second."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Wait until the kernel answers on both channels. Raises RuntimeError when it has ended, or is late."""
+        deadline = time.monotonic() + (timeout or float("inf"))
+        while True:
+            self.kernel_info()
+            with contextlib.suppress(Empty):
+                message = await self.shell_channel.get_msg(timeout=1)
+                if message["msg_type"] == "kernel_info_reply":
+                    await self.iopub_channel.get_msg(timeout=0.2)  # else this client is not connected to it yet
+                    return
+            if not await self.is_alive():
+                raise RuntimeError("Kernel died before replying to kernel_info")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
+
+
 class WarmKernelManager(AsyncKernelManager):
     """Starts warm kernels whatever kernelspec the notebook names: a submission's kernels are all of one kind."""
+
+    client_factory = Type(_Client, klass=AsyncKernelClient)
 
     policy = Dict(help="What confines the kernel (see `policy`); nothing does where it is empty.")
 

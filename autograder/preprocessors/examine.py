@@ -23,12 +23,14 @@ from nbgrader.utils import is_grade
 from traitlets import Bool, Integer, default
 
 from autograder.ask import write_question
+from autograder.demonstrations import demonstrations_in, not_needed
 from autograder.examiner import Exam, mark, seconds_for, unasked
 from autograder.exercise import Exercise
 from autograder.kernels.policy import QUESTIONS, WORK
 from autograder.kernels.sandbox import Sandbox
 from autograder.kernels.warm import ONE_THREAD, WarmKernelManager, available
 from autograder.key import Key
+from autograder.messages import GRADING
 from autograder.notebook import grade_id
 from autograder.outputs import bound
 from autograder.preprocessors.release import InCourse, SelectLanguage
@@ -87,7 +89,7 @@ class Examine(InCourse, Execute):
         self._exam, self._language = Exam(parent=self), SelectLanguage(parent=self).language
         self._sandbox = Sandbox(parent=self)
         self._about = resources["nbgrader"]
-        self._killers: set[int] = set()
+        self._left_out = not_needed(nb.cells, self._demonstrations())  # and those that ended the kernel
         self._exams = [i for i, cell in enumerate(nb.cells) if self._is_exam(cell)]
         self._verdicts: dict[int, Verdict] = {}  # by the index of the exam's cell
         self._seconds: dict[int, float] = {}
@@ -108,6 +110,8 @@ class Examine(InCourse, Execute):
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> tuple[NotebookNode, Any]:
         if index in self._exams:
             self._examine(index)
+        elif index in self._left_out:
+            cell.outputs = [new_output("stream", name="stdout", text=self._text("demonstration"))]
         elif cell.cell_type == "code":
             self._run(cell, index)
         if index == len(self.nb.cells) - 1:
@@ -141,11 +145,11 @@ class Examine(InCourse, Execute):
             if late and not self._responds(index):
                 raise KernelLost("took too long, and could not be interrupted")
         except KernelLost as error:
-            self._killers.add(index)
+            self._left_out.add(index)
             self._say_it_ended(index, error)
             self._begin_again(index)
         else:
-            bound(cell, self.max_output)
+            bound(cell, self.max_output, self._too_much)
 
     def _execute(self, cell: NotebookNode, index: int) -> None:
         """Run a cell's source in place of the notebook's cell `index`. Raises KernelLost."""
@@ -267,9 +271,9 @@ class Examine(InCourse, Execute):
             killer = self._replay(index)
             if killer is None:
                 return
-            self._killers.add(killer)
+            self._left_out.add(killer)
             self.log.warning("Cell %d ends the kernel when it is run again; it is left out", killer)
-        self._killers.update(range(index))
+        self._left_out.update(range(index))
         self._replace_kernel()
 
     def _replay(self, index: int) -> int | None:
@@ -277,7 +281,7 @@ class Examine(InCourse, Execute):
         asked; returns the cell that ended the kernel, if any."""
         for earlier in range(index):
             cell = self.nb.cells[earlier]
-            if earlier in self._killers or earlier in self._verdicts or cell.cell_type != "code":
+            if earlier in self._left_out or earlier in self._verdicts or cell.cell_type != "code":
                 continue
             try:
                 if earlier in self._exams:
@@ -304,9 +308,25 @@ class Examine(InCourse, Execute):
 
     def _say_it_ended(self, index: int, error: KernelLost) -> None:
         self.log.warning("Cell %d: %s; the rest is run in a fresh kernel without it", index, error)
-        name = "KernelEnded"
-        says = "This cell ended the notebook's process; the rest was graded without it."
+        name, says = "KernelEnded", self._text("kernel_ended")
         self.nb.cells[index].outputs = [new_output("error", ename=name, evalue=says, traceback=[f"{name}: {says}"])]
+
+    # -- texts ------------------------------------------------------------------------------------------------------
+
+    def _text(self, name: str, **values: str) -> str:
+        return GRADING[name].format(**values).pick(self._language)
+
+    @property
+    def _too_much(self) -> str:
+        return self._text("too_much", most=f"{self.max_output:,}")
+
+    def _demonstrations(self) -> set[str]:
+        """The sources of the cells that the course's notebook marks as demonstrations."""
+        course = getattr(getattr(self.parent, "parent", None), "coursedir", None)
+        if course is None:
+            return set()
+        folder = course.format_path(course.source_directory, ".", self._about["assignment"])
+        return demonstrations_in(Path(folder, f"{self._about['notebook']}.ipynb"))
 
     # -- output -----------------------------------------------------------------------------------------------------
 
@@ -322,7 +342,7 @@ class Examine(InCourse, Execute):
             return super().output(outs, msg, display_id, cell_index)
         if self._printed <= self.max_output:
             self._printed = self.max_output + 1
-            outs.append(new_output("stream", name="stdout", text=f"\n[output above {self.max_output:,} characters]\n"))
+            outs.append(new_output("stream", name="stdout", text=f"\n{self._too_much}\n"))
             self.log.warning(
                 "Cell %d printed more than %d characters; the rest is dropped", cell_index, self.max_output
             )

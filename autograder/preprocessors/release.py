@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters.base import NbGraderException
@@ -99,6 +100,8 @@ class CourseExporter(InCourse, NotebookExporter):
         folder = Path(coursedir.root) / self.solutions / coursedir.assignment_id
         try:
             if folder.is_dir():
+                # References are small: a second thread costs more than it gains, and two commands would differ.
+                torch.set_num_threads(1)
                 exam = Exam(parent=self)
                 for exercise in load_chapter(folder).values():
                     exam.key(exercise)  # a case that cannot be built would stop every submission, one by one

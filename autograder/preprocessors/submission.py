@@ -72,11 +72,12 @@ class SubmissionExporter(CourseExporter):
     def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[str, dict[str, Any]]:
         self._check_room()
         try:
-            return super().from_filename(filename, resources, **options)
-        except OSError as error:  # a folder of that name, a file that may not be read
+            open(filename, "rb").close()
+        except OSError as error:  # a folder of that name
             self.log.warning("%s: %s", filename, error.strerror)
             nb = new_notebook(cells=[new_markdown_cell(SUBMISSION["no_file"].pick(self._language))])
             return self.from_notebook_node(nb, resources=resources, **options)
+        return super().from_filename(filename, resources, **options)
 
     def from_file(self, file_stream: Any, resources: Any = None, **options: Any) -> tuple[str, dict[str, Any]]:
         with open(file_stream.name, "rb") as stream:
