@@ -42,7 +42,7 @@ def main(handle: int) -> None:
             else:
                 lines.remove(line)
                 line.close()
-                _end(child for child, owner in children.items() if owner is line)
+                _end([child for child, owner in children.items() if owner is line], children)
         _bury(children)
 
 
@@ -93,11 +93,16 @@ def _prepare(modules: list[str]) -> dict[str, Any]:
     return {"seconds": time.monotonic() - started, "failed": failed}
 
 
-def _end(children: Any) -> None:
-    for child in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGTERM)
-            os.kill(child, signal.SIGKILL)
+def _end(mine: list[int], children: Children) -> None:
+    """End these: politely first, for a keeper without namespaces has to end what its kernel has left behind."""
+    for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 1.0)):
+        for child in mine:
+            if child in children:
+                os.kill(child, number)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and any(child in children for child in mine):
+            _bury(children)
+            time.sleep(0.005)
 
 
 def _bury(children: Children) -> None:

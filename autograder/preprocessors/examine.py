@@ -17,10 +17,9 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbclient.util import run_sync
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
-from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
-from traitlets import Bool, Integer, default
+from traitlets import Integer, default
 
 from autograder.ask import write_question
 from autograder.demonstrations import demonstrations_in, not_needed
@@ -56,12 +55,6 @@ class KernelLost(Exception):
 
 class Examine(InCourse, Execute):
     """Runs a submission and judges its exercises. Put it in place of Execute in c.Autograde.autograde_preprocessors."""
-
-    warm_kernels = Bool(
-        True,
-        help="Fork kernels from a process that has imported torch already (Linux); else each starts by itself, and"
-        " cannot be confined.",
-    ).tag(config=True)
 
     max_output = Integer(
         2**20, help="Characters of output that one cell may make; what comes after them is dropped."
@@ -123,12 +116,11 @@ class Examine(InCourse, Execute):
     # -- the kernel -------------------------------------------------------------------------------------------------
 
     def create_kernel_manager(self) -> Any:
-        if self.warm_kernels and available():
+        if available():
             policy = self._sandbox.policy(self._scratch, cuda=self._exam.place == "cuda")
             self.km = WarmKernelManager(config=self.config, policy=policy or {})
             return self.km
-        if self._sandbox.required:
-            raise NbGraderException("kernels that start by themselves cannot be confined: see c.Sandbox.required")
+        self._sandbox.demand()  # kernels that start by themselves cannot be confined
         return super().create_kernel_manager()
 
     async def async_start_new_kernel(self, **options: Any) -> None:
