@@ -38,8 +38,9 @@ check: install  ## lint, format, types, and whether the notebooks' answers are u
 	$(BIN)/mypy
 	$(BIN)/autograder sync --check
 
-bench: install  ## measure how long check() takes
-	$(BIN)/python benchmarks/check_latency.py
+bench: install  ## measure how long check() and grading a class take, for docs/performance.md (most of an hour)
+	@$(BIN)/python benchmarks/check_latency.py; waited=$$?; \
+		$(BIN)/python benchmarks/grading.py --markdown docs/performance.md && exit $$waited
 
 clean:  ## delete the demo and what tools left behind; keeps .venv, submissions and the gradebook
 	rm -rf demo build dist bench *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,9 +1,10 @@
 """The kernel's side of an exam: reads a question, runs the student's answers on it, leaves replies. Judges nothing.
 
-At an exam's cell the kernel calls `hold(folder)`: a forked child keeps the notebook's state. When the last cell has
-run, the grader (`autograder.examiner`) writes the question into the folder, and `answer(folder)` has the child answer
-it. So hidden inputs come when nothing in the notebook can print them any more. Nothing here needs to be trusted:
-whatever is left in the folder is data to the grader.
+At an exam's cell the kernel calls `hold(folder)`: a forked child keeps the notebook's state, and answers the visible
+cases, if they have been asked. When the last cell has run, and all visible cases have been answered, the grader
+(`autograder.examiner`) writes the hidden ones, and `answer(folder)` has the child answer them. So hidden inputs come
+when nothing that is shown to a student can hold them any more. Nothing here needs to be trusted: whatever is left in
+the folder is data to the grader.
 """
 
 import os
@@ -34,8 +35,9 @@ def write_question(folder: Path, trials: list[Trial], stand_ins: dict[str, str],
         "device": device,
         "made_up": first_of_each_kind(trials) if made_up else [],
     }
-    (folder / OUTLINE).write_bytes(encode(outline))
-    (folder / QUESTION).write_bytes(encode([trial.as_data() for trial in trials]))
+    for name, data in ((OUTLINE, outline), (QUESTION, [trial.as_data() for trial in trials])):
+        (folder / name).write_bytes(encode(data))
+        (folder / name).chmod(0o644)
     for job in range(len(trials) * _rounds(stand_ins) + len(outline["made_up"])):
         reply = reply_path(folder, job)  # the kernel, another user, may fill in files here, and make none
         reply.touch()
@@ -46,34 +48,46 @@ def _rounds(stand_ins: Mapping[str, str]) -> int:
     return 2 if stand_ins else 1
 
 
+VISIBLE, HIDDEN = "visible", "hidden"  # the folders of an exam's two questions
 _held: dict[str, tuple[int, int]] = {}  # by folder the child that waits, and the pipe that wakes it
 
 
 def hold(folder: str) -> None:
-    """Keep the notebook's state as it is now in a forked child, until `answer(folder)`."""
-    reading, writing = os.pipe()
+    """Keep the notebook's state as it is now in a forked child; return when it has answered the visible question."""
+    waking, wake = os.pipe()
+    waiting, done = os.pipe()
     child = os.fork()
     if child:
-        os.close(reading)
-        _held[folder] = child, writing
+        os.close(waking)
+        os.close(done)
+        _held[folder] = child, wake
+        with os.fdopen(waiting, "rb") as stream:
+            stream.read(1)
         return
     try:
-        for handle in (writing, *(other for _, other in _held.values())):
+        for handle in (wake, waiting, *(other for _, other in _held.values())):
             os.close(handle)
         leave_the_parent()
-        if os.read(reading, 1):  # else the kernel has ended
-            os.close(reading)
-            answer_question(folder)
+        if (Path(folder) / VISIBLE).exists():
+            answer_question(str(Path(folder) / VISIBLE))
+        os.close(done)
+        if os.read(waking, 1):  # else the kernel has ended
+            os.close(waking)
+            answer_question(str(Path(folder) / HIDDEN))
     finally:
         os._exit(0)
 
 
 def answer(folder: str) -> None:
-    """Have the child that holds the state for this folder answer the question that now is in it."""
-    child, writing = _held.pop(folder)
-    with os.fdopen(writing, "wb") as stream:
+    """Have the child that holds the state for this folder answer the hidden question that now is in it."""
+    child, wake = _held.pop(folder)
+    with os.fdopen(wake, "wb") as stream:
         stream.write(b".")
     os.waitpid(child, 0)
+
+
+def responds(folder: str) -> None:
+    """Show that the kernel still does what it is asked."""
 
 
 def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = None) -> None:

@@ -35,6 +35,16 @@ class Key:
         """How often an answer is asked: once as it is, and once with the stand-ins where there are any."""
         return 2 if self.stand_ins else 1
 
+    @property
+    def visible(self) -> list[int]:
+        """The indices of the visible cases."""
+        return [i for i, case in enumerate(self.sheet.cases) if case.visible]
+
+    @property
+    def hidden(self) -> list[int]:
+        """The indices of the hidden cases."""
+        return [i for i, case in enumerate(self.sheet.cases) if not case.visible]
+
 
 def make_key(exercise: Exercise, seed: int, *, device: str = "cpu", hidden: bool = True) -> Key:
     """Run the reference and every mistake on the exercise's cases; without the hidden ones for a self-check.

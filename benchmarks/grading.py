@@ -69,7 +69,6 @@ class Run:
 
     submissions: int
     seconds: float
-    cpu: float  # seconds, of the command and of all processes that it waited for
     finished: tuple[float, ...]  # seconds from the start to each submission's last notebook, in this order
     scores: Mapping[str, float]
     memory: float = 0.0  # GiB, the peak of the sum over all processes (PSS); 0 when it was not looked at
@@ -156,7 +155,7 @@ def grade(course: Course, way: Way, count: int, *, memory: bool = False) -> Run:
         if way.stock and way.exams:
             variables[IN_PROCESS] = str(folder / "solutions" / course.chapter)
         began = time.time()
-        seconds, cpu, most, largest = _run(way.command, folder, variables, memory=memory)
+        seconds, most, largest = _run(way.command, folder, variables, memory=memory)
         written = (folder / "autograded").glob(f"*/{course.chapter}/*.ipynb")
         times: dict[str, list[float]] = {}
         for path in written:
@@ -168,7 +167,7 @@ def grade(course: Course, way: Way, count: int, *, memory: bool = False) -> Run:
             )
         with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as gradebook:
             scores = {each.student.id: float(each.score) for each in gradebook.assignment_submissions(course.chapter)}
-    return Run(count, seconds, cpu, tuple(whole), scores, most, largest)
+    return Run(count, seconds, tuple(whole), scores, most, largest)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -185,8 +184,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 def _run(
     command: Sequence[str], folder: Path, variables: Mapping[str, str], *, memory: bool = False
-) -> tuple[float, float, float, float]:
-    """Run a command to its end: wall seconds, CPU seconds, peak PSS of its processes and largest process, in GiB."""
+) -> tuple[float, float, float]:
+    """Run a command to its end: wall seconds, peak PSS of its processes and largest process, in GiB."""
     most = 0
     seen: set[psutil.Process] = set()
     program = str(Path(sys.executable).parent / command[0])
@@ -208,7 +207,7 @@ def _run(
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise CourseError(f"`{' '.join(command)}` ended with status {process.returncode}:\n{_log(folder)}")
-    return seconds, usage.ru_utime + usage.ru_stime, most / 2**30, usage.ru_maxrss / 2**20
+    return seconds, most / 2**30, usage.ru_maxrss / 2**20
 
 
 def _memory(process: int, seen: set[psutil.Process]) -> int:
@@ -239,14 +238,12 @@ Rows = list[tuple[str, ...]]
 
 def time_table(runs: Mapping[str, Run], count: int) -> Rows:
     """Wall time of `count` submissions by each way, and how many times faster than each of the two stock rows."""
-    rows: Rows = [("", "measured", "wall s", "s a submission", "CPU s a submission", "stock", "stock without exams")]
+    rows: Rows = [("", "measured", "wall s", "s a submission", "against stock", "against stock without exams")]
     for name, run in runs.items():
         total = run.total(count)
         measured = f"{count}" if run.submissions == count else f"{run.submissions}, extrapolated"
         ratios = (f"{runs[other].total(count) / total:.1f} ×" for other in (STOCK, BARE))
-        rows.append(
-            (name, measured, f"{total:.0f}", f"{total / count:.2f}", f"{run.cpu / run.submissions:.1f}", *ratios)
-        )
+        rows.append((name, measured, f"{total:.0f}", f"{total / count:.2f}", *ratios))
     return rows
 
 
@@ -274,7 +271,7 @@ def machine() -> str:
     model = re.search(r"model name\s*: (.*)", about.read_text()) if about.exists() else None
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nbgrader", "ipykernel", "matplotlib"))
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
         f"{model.group(1) if model else 'unknown processor'}, {cores} cores, "
@@ -366,7 +363,7 @@ def bench(options: argparse.Namespace, console: Console) -> int:
             mean = sum(run.scores.values()) / number
             right = sum(abs(score - course.deserved[who]) < 0.05 for who, score in run.scores.items())
             console.print(
-                f"{way.name}: {number} submissions in {run.seconds:.1f} s, {run.cpu:.1f} s of CPU; "
+                f"{way.name}: {number} submissions in {run.seconds:.1f} s; "
                 f"{mean:.2f} points on average, {right} as they deserve{'; memory is looked at' if memory else ''}",
                 highlight=False,
                 soft_wrap=True,

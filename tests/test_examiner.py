@@ -17,7 +17,7 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from autograder.ask import answer_question, write_question
-from autograder.examiner import Exam, mark, seconds_for, unasked
+from autograder.examiner import Exam, mark, read, seconds_for
 from autograder.exercise import Exercise
 from autograder.isolate import reply_path
 from autograder.key import Key, make_key
@@ -34,7 +34,7 @@ def examined(key: Key, folder: Path, made_up: bool = False, **names: Any) -> Ver
     """The whole way: question, kernel's side, judgement."""
     write_question(folder, list(key.trials), dict(key.stand_ins), "cpu", made_up)
     answer_question(str(folder), names)
-    return mark(key, folder)
+    return mark(key, read(key, range(len(key.trials)), folder))
 
 
 def test_a_right_and_a_mistaken_answer(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def _with(names: dict[str, Any], folder: Path) -> Verdict:
     key = carrying()
     write_question(folder, list(key.trials), dict(key.stand_ins), "cpu", made_up=False)
     answer_question(str(folder), names)
-    return mark(key, folder)
+    return mark(key, read(key, range(len(key.trials)), folder))
 
 
 # -- what may lie in the folder ------------------------------------------------------------------------------------
@@ -161,9 +161,9 @@ def unreadable(path: Path) -> None:
 )
 def test_a_spoiled_reply_costs_its_case_and_no_other(tmp_path: Path, spoil: Callable[[Path], Any]) -> None:
     leave_right_replies(tmp_path)
-    assert mark(KEY, tmp_path).score == 4.0
+    assert mark(KEY, read(KEY, range(COUNT), tmp_path)).score == 4.0
     spoil(reply_path(tmp_path, 2))
-    verdict = mark(KEY, tmp_path)
+    verdict = mark(KEY, read(KEY, range(COUNT), tmp_path))
     assert [case.passed for case in verdict.cases] == [True, True, False, True]
     assert verdict.score == 2.0
     assert as_html(verdict, "ja")
@@ -174,7 +174,7 @@ def test_a_spoiled_folder_leaves_no_open_files(tmp_path: Path) -> None:
     for number in range(COUNT):
         reply_path(tmp_path, number).mkdir()
     for _ in range(5):
-        assert mark(KEY, tmp_path).score == 0.0
+        assert mark(KEY, read(KEY, range(COUNT), tmp_path)).score == 0.0
     after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
     assert after == before
 
@@ -187,7 +187,7 @@ def test_any_bytes_in_any_reply(tmp_path: Path, number: int, data: bytes, place:
     whole = path.read_bytes() if path.exists() and number < COUNT else b"x" * 64
     at = place % len(whole)
     path.write_bytes(whole[:at] + data + whole[at + len(data) :])
-    verdict = mark(KEY, tmp_path)
+    verdict = mark(KEY, read(KEY, range(COUNT), tmp_path))
     assert 2.0 <= verdict.score <= 4.0
     assert as_text(verdict, "en")
     path.unlink()
@@ -197,13 +197,13 @@ def test_what_a_reply_claims_of_the_device_is_a_remark_at_most(tmp_path: Path) -
     leave_right_replies(tmp_path)
     for claim, remarks in ((True, ["device"]), (1, []), ("<b>", []), (failure("crash"), [])):
         reply_path(tmp_path, COUNT).write_bytes(encode(claim))
-        verdict = mark(KEY, tmp_path)
+        verdict = mark(KEY, read(KEY, range(COUNT), tmp_path))
         assert verdict.score == 4.0
         assert [remark.kind for remark in verdict.remarks] == remarks
 
 
 def test_nothing_was_asked() -> None:
-    verdict = unasked(KEY)
+    verdict = mark(KEY)
     assert (verdict.score, verdict.status) == (0.0, "wrong")
     assert "could not be asked" in as_text(verdict, "en")
 
@@ -231,7 +231,7 @@ def test_a_key_is_made_once_and_follows_the_seed() -> None:
 
 
 def test_time_for_a_question() -> None:
-    assert seconds_for(replace(KEY, stand_ins={"earlier": "toys:right_mean"})) == 30.0 + 2 * 10.0 * COUNT
+    assert seconds_for(replace(KEY, stand_ins={"earlier": "toys:right_mean"}), range(COUNT)) == 30.0 + 2 * 10.0 * COUNT
 
 
 def test_a_question_in_another_thread_runs_in_the_kernel_itself(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """What cannot be handed to nbgrader is set aside with a sentence: alone, and in runs of plain `nbgrader autograde`."""
 
+import gc
+import glob
+import logging
 import os
 import shutil
 import socket
@@ -13,10 +16,12 @@ import pytest
 import toycourse
 from hypothesis import given
 from hypothesis import strategies as st
+from nbgrader.api import Gradebook
+from nbgrader.coursedir import CourseDirectory
 from toycourse import nbgrader, scores, submit
 
 from autograder.errors import CourseError
-from autograder.intake import Limits, check_request, expected_notebooks, faults
+from autograder.intake import Limits, check_request, expected_notebooks, faults, set_aside
 
 NOBODY = 65534
 RIGHT = {"double": 2.0, "quadruple": 3.0, "toy_choice": 1.0}
@@ -308,6 +313,43 @@ def test_a_gradebook_that_is_none_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(CourseError, match="The gradebook cannot be used"):
         expected_notebooks(course)
+
+
+class _Converter:
+    """What `set_aside` needs of nbgrader's Autograde."""
+
+    def __init__(self, root: Path, log: logging.Logger, **changes: str) -> None:
+        self.coursedir = CourseDirectory(root=str(root), assignment_id="toy", **changes)
+        self.log, self.exclude_overwriting = log, {}
+        names = glob.glob(str(root / "submitted" / "*" / "toy"))
+        self.assignments = {name: found for name in names if (found := glob.glob(f"{name}/*.ipynb"))}
+
+
+def test_the_list_comes_once_a_run_when_the_run_is_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Gradebook(f"sqlite:///{tmp_path}/gradebook.db") as gradebook:
+        gradebook.add_assignment("toy")
+        gradebook.add_notebook("toy", "toy")
+    _submission(tmp_path, "good")
+    _link(_submission(tmp_path, "eve"))
+    _empty(_submission(tmp_path, "none"))
+    log = logging.getLogger("test_intake")
+    for number in (1, 2):
+        converter = _Converter(tmp_path, log)
+        set_aside(converter, Limits())
+        assert list(converter.assignments) == [str(tmp_path / "submitted" / "good" / "toy")]
+        assert caplog.text.count("Set aside: submitted/eve/toy/notes.txt is a symbolic link") == number
+        assert caplog.text.count("Set aside: submitted/none/toy holds no notebook") == number
+        assert caplog.text.count("2 of 3 submissions were set aside") == number - 1
+        del converter
+        gc.collect()
+        assert caplog.text.count("2 of 3 submissions were set aside") == number
+    excluding = _Converter(tmp_path, log, student_id_exclude="eve,none")
+    set_aside(excluding, Limits())
+    del excluding
+    gc.collect()
+    assert caplog.text.count("were set aside") == 2
+    with pytest.raises(CourseError, match="toy has no notebook 'other'"):
+        set_aside(_Converter(tmp_path, log, notebook_id="other"), Limits())
 
 
 # -- runs of nbgrader ------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from toys import SEED, ask, exercise_of, mistake_of, verdict_of
 
 from autograder.ask import answer_question, write_question
 from autograder.checksfile import pack, unpack
-from autograder.examiner import mark
+from autograder.examiner import mark, read
 from autograder.exercise import Exercise
 from autograder.judge import judge
 from autograder.key import make_key
@@ -603,7 +603,7 @@ def test_the_exam_goes_the_whole_way_through_another_process(exercise: Exercise,
     key = make_key(exercise, SEED)
     write_question(tmp_path, list(key.trials), {}, "cpu", made_up=key.device)
     answer_question(str(tmp_path), dict(exercise.answers))
-    verdict = mark(key, tmp_path)
+    verdict = mark(key, read(key, range(len(key.trials)), tmp_path))
     assert verdict.score == exercise.points
     own = {"mask_tokens": ["device"], "pad_batch": []}  # draws on the generator's device, which is the CPU
     assert [remark.kind for remark in verdict.remarks] in ([], own.get(exercise.slug, []))

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
 from traitlets import Integer, default
 
-from autograder.ask import write_question
+from autograder.ask import HIDDEN, VISIBLE
 from autograder.demonstrations import demonstrations_in, not_needed
-from autograder.examiner import Exam, mark, seconds_for, unasked
+from autograder.examiner import Exam, Replies, ask, make_folder, mark, read, seconds_for
 from autograder.exercise import Exercise
 from autograder.kernels.policy import QUESTIONS, WORK
 from autograder.kernels.sandbox import Sandbox
@@ -40,7 +41,6 @@ from autograder.verdict import Verdict
 
 TIMINGS = logging.getLogger("autograder.timings")  # a record for each exercise, for whoever listens
 
-_CALL = "__import__('autograder.ask', fromlist=['ask']).{call}({folder!r})"
 _MAX_COPIED = 64 * 2**20  # bytes of a submission's other files that its cells may read
 _MAX_FILES = 500
 _FRESH_KERNELS = 3  # for one cell, and for all questions; after that they are judged without
@@ -85,12 +85,13 @@ class Examine(InCourse, Execute):
         self._left_out = not_needed(nb.cells, self._demonstrations())  # and those that ended the kernel
         self._exams = [i for i, cell in enumerate(nb.cells) if self._is_exam(cell)]
         self._verdicts: dict[int, Verdict] = {}  # by the index of the exam's cell
+        self._visible: dict[int, Replies] = {}  # what was answered to the visible cases, when nothing hidden was there
         self._seconds: dict[int, float] = {}
-        self._printed = 0
+        self._printed, self._dropped = 0, False
         metadata = resources.setdefault("metadata", {})
         home = metadata.get("path", "")
         self._scratch = Path(tempfile.mkdtemp(prefix="autograder-"))
-        (self._scratch / QUESTIONS).mkdir()
+        make_folder(self._scratch / QUESTIONS)
         _copy_files(Path(home), self._scratch / WORK)
         # The kernel works in a copy: beside the autograded notebook lie the hidden tests.
         metadata["path"] = str(self._scratch / WORK)
@@ -108,9 +109,7 @@ class Examine(InCourse, Execute):
         elif cell.cell_type == "code":
             self._run(cell, index)
         if index == len(self.nb.cells) - 1:
-            self._ask_all()
-            for exam in self._exams:
-                self._record(exam)
+            self._finish()
         return cell, resources
 
     # -- the kernel -------------------------------------------------------------------------------------------------
@@ -140,8 +139,6 @@ class Examine(InCourse, Execute):
             self._left_out.add(index)
             self._say_it_ended(index, error)
             self._begin_again(index)
-        else:
-            bound(cell, self.max_output, self._too_much)
 
     def _execute(self, cell: NotebookNode, index: int) -> None:
         """Run a cell's source in place of the notebook's cell `index`. Raises KernelLost."""
@@ -153,11 +150,11 @@ class Examine(InCourse, Execute):
         finally:
             self.nb.cells[index] = there  # nbclient has put its own there
 
-    def _call(self, index: int, seconds: float, source: str) -> bool:
-        """Run code that is not the notebook's; whether it ran without an error. Raises KernelLost."""
+    def _call(self, index: int, seconds: float, function: str, folder: Path) -> bool:
+        """Have the kernel call a function of `autograder.ask`; whether it ran without an error. Raises KernelLost."""
         usual: Any = (self.timeout, self.interrupt_on_timeout, self.error_on_timeout)  # type: ignore[has-type]
         self.timeout, self.interrupt_on_timeout, self.error_on_timeout = int(seconds), False, {}
-        cell = new_code_cell(source)
+        cell = new_code_cell(f"__import__('autograder.ask', fromlist=['ask']).{function}({str(folder)!r})")
         try:
             self._execute(cell, index)
         finally:
@@ -166,7 +163,7 @@ class Examine(InCourse, Execute):
 
     def _responds(self, index: int) -> bool:
         try:
-            return self._call(index, _SECONDS_TO_RESPOND, "pass")
+            return self._call(index, _SECONDS_TO_RESPOND, "responds", self._scratch)
         except KernelLost:
             return False
 
@@ -191,16 +188,46 @@ class Examine(InCourse, Execute):
         return hasattr(os, "fork") and self._exam.place != "cuda"
 
     def _hold(self, index: int) -> None:
-        """Have the kernel keep the state that exam `index` is judged on. Raises KernelLost."""
-        folder = self._question_folder(index)
-        folder.mkdir(exist_ok=True)
+        """Have the kernel keep the state that exam `index` is judged on, and answer the visible cases, unless it has.
+
+        Raises KernelLost.
+        """
+        key, folder, started = self._key(index), self._scratch / QUESTIONS / str(index), time.monotonic()
+        shutil.rmtree(folder, ignore_errors=True)
+        make_folder(folder)
+        seconds, asks = float(_SECONDS_TO_HOLD), bool(key.visible) and index not in self._visible
+        if asks:
+            ask(key, key.visible, folder / VISIBLE, self._exam.place)
+            seconds += seconds_for(key, key.visible)
+        held = True
+        try:
+            if self._can_hold:
+                held = self._call(index, seconds, "hold", folder)
+            elif asks:
+                self._call(index, seconds, "answer_question", folder / VISIBLE)
+        finally:
+            if asks:
+                self._visible[index] = read(key, key.visible, folder / VISIBLE)
+            self._seconds[index] = self._seconds.get(index, 0.0) + time.monotonic() - started
+        if not held:
+            self.log.warning("%s: the notebook's state could not be kept", key.sheet.slug)
         if not self._can_hold:
             self._ask(index)
-        elif not self._call(index, _SECONDS_TO_HOLD, _CALL.format(call="hold", folder=str(folder))):
-            self.log.warning("%s: the notebook's state could not be kept", self._key(index).sheet.slug)
+
+    def _finish(self) -> None:
+        """Ask the exams. What cells have shown stays as it is now: from here on a kernel knows too much."""
+        cells = [cell for cell in self.nb.cells if cell.cell_type == "code"]
+        for cell in cells:
+            bound(cell, self.max_output, self._too_much)
+        shown = [(deepcopy(cell.outputs), cell.execution_count) for cell in cells]
+        self._ask_all()
+        for cell, (outputs, count) in zip(cells, shown, strict=True):
+            cell.outputs, cell.execution_count = outputs, count
+        for index in self._exams:
+            self._record(index)
 
     def _ask_all(self) -> None:
-        """Ask what has been held, when no cell is left to run: hidden inputs come when nothing can be printed."""
+        """Ask what has been held, when no cell is left to run."""
         waiting = [index for index in self._exams if index not in self._verdicts]
         for _ in range(_FRESH_KERNELS):
             waiting = self._ask_in_turn(waiting)
@@ -222,27 +249,26 @@ class Examine(InCourse, Execute):
         return lost
 
     def _ask(self, index: int) -> bool:
-        """Ask exam `index` and judge the replies; whether it could be asked. Raises KernelLost, but judges."""
-        key, folder, started = self._key(index), self._question_folder(index), time.monotonic()
-        made_up = key.device and self._exam.place == "cpu"
-        write_question(folder, list(key.trials), dict(key.stand_ins), self._exam.place, made_up)
+        """Ask the hidden cases of exam `index`, and judge it; whether it could be asked. Raises KernelLost."""
+        key, folder, started = self._key(index), self._scratch / QUESTIONS / str(index), time.monotonic()
+        ask(key, key.hidden, folder / HIDDEN, self._exam.place)
+        call, where = ("answer", folder) if self._can_hold else ("answer_question", folder / HIDDEN)
         asked = True
         try:
-            call = "answer" if self._can_hold else "answer_question"
-            asked = self._call(index, seconds_for(key), _CALL.format(call=call, folder=str(folder)))
+            asked = self._call(index, seconds_for(key, key.hidden), call, where)
         finally:
             if asked:
-                self._verdicts[index] = mark(key, folder)
-                self._seconds[index] = time.monotonic() - started
+                self._verdicts[index] = mark(
+                    key, self._visible.get(index, Replies({})), read(key, key.hidden, folder / HIDDEN)
+                )
+                self._seconds[index] += time.monotonic() - started
             shutil.rmtree(folder, ignore_errors=True)
         return asked
 
-    def _question_folder(self, index: int) -> Path:
-        return self._scratch / QUESTIONS / str(index)
-
     def _record(self, index: int) -> None:
         """The marks as nbgrader reads them (a plain number from 0 to the maximum), and the verdict for people."""
-        verdict, seconds = self._verdicts.get(index) or unasked(self._key(index)), self._seconds.get(index, 0.0)
+        verdict = self._verdicts.get(index) or mark(self._key(index), self._visible.get(index, Replies({})))
+        seconds = self._seconds.get(index, 0.0)
         cell = self.nb.cells[index]
         cell.execution_count = None
         cell.outputs = [
@@ -328,17 +354,26 @@ class Examine(InCourse, Execute):
         """Bound what a cell prints while it arrives."""
         if not outs:
             self._printed = 0
-        size = sum(len(str(value)) for value in msg["content"].values())
-        if self._printed + size <= self.max_output:
-            self._printed += size
+        if self._has_room(msg):
             return super().output(outs, msg, display_id, cell_index)
-        if self._printed <= self.max_output:
-            self._printed = self.max_output + 1
+        if not self._dropped:
+            self._dropped = True
             outs.append(new_output("stream", name="stdout", text=f"\n{self._too_much}\n"))
             self.log.warning(
                 "Cell %d printed more than %d characters; the rest is dropped", cell_index, self.max_output
             )
         return None
+
+    def _update_display_id(self, display_id: str, msg: dict[str, Any]) -> None:
+        if self._has_room(msg):
+            super()._update_display_id(display_id, msg)
+
+    def _has_room(self, msg: dict[str, Any]) -> bool:
+        size = sum(len(str(value)) for value in msg["content"].values())
+        if self._printed == 0:
+            self._dropped = False
+        self._printed += min(size, self.max_output + 1)
+        return self._printed <= self.max_output
 
 
 def _copy_files(source: Path, target: Path) -> None:
