@@ -1,25 +1,28 @@
 """Makes whatever a student hands in gradable: unreadable files, torn metadata, missing cells."""
 
+import itertools
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
-from nbformat import NotebookNode
-from nbformat.corpus.words import generate_corpus_id
+from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters.base import NbGraderException
-from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells
+from nbgrader.preprocessors import ClearOutput, NbGraderPreprocessor, OverwriteCells
 from traitlets import Integer
 
 from autograder.errors import CourseError
 from autograder.intake import Limits, check_request, check_room, explain_errors, set_aside
 from autograder.kernels.sandbox import Sandbox
-from autograder.messages import SUBMISSION
+from autograder.kernels.warm import available, nursery
+from autograder.messages import GRADING, SUBMISSION
 from autograder.notebook import grade_id
+from autograder.outputs import bound
 from autograder.preprocessors.release import CourseExporter, SelectLanguage
 from autograder.text import Text
 
@@ -27,6 +30,7 @@ LARGE = 20 * 2**20  # bytes; a notebook above it is read, but said to be large
 SCHEMA_VERSION = 3  # of nbgrader's cell metadata
 _KERNELSPEC = ("name", "display_name", "language")
 _IMAGE = re.compile(r"image/[\w.+-]{1,50}")
+_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
 
 
@@ -57,6 +61,8 @@ class SubmissionExporter(CourseExporter):
             return
         try:
             check_request(course)
+            if available():
+                nursery()  # it imports while the exercises' keys are made
             super().__init__(**options)
             Sandbox(parent=self).demand()
             set_aside(converter, Limits(self.max_files, self.max_megabytes, self.max_notebook_megabytes))
@@ -84,7 +90,8 @@ class SubmissionExporter(CourseExporter):
             data = stream.read()
         if len(data) > LARGE:
             self.log.warning("%s is %.0f MB large: its outputs are dropped", file_stream.name, len(data) / 2**20)
-        nb, problem = read_submission(data)
+        # --no-execute of nbgrader, and it alone, takes the outputs that were handed in
+        nb, problem = read_submission(data, outputs=not ClearOutput(parent=self).enabled)
         if problem is not None:
             self.log.warning("%s: %s", file_stream.name, problem.en)
             nb.cells.append(new_markdown_cell(problem.pick(self._language)))
@@ -106,8 +113,11 @@ class SubmissionExporter(CourseExporter):
         return SelectLanguage(parent=self).language
 
 
-def read_submission(data: bytes) -> tuple[NotebookNode, Text | None]:
-    """A notebook of format 4 from a file's bytes, and what was wrong with it. The notebook is empty when unreadable."""
+def read_submission(data: bytes, *, outputs: bool = False) -> tuple[NotebookNode, Text | None]:
+    """A notebook of format 4 from a file's bytes, and what was wrong with it. The notebook is empty when unreadable.
+
+    Cells keep their ids where they can, and get such as depend on nothing but their place; `outputs` keeps those, too.
+    """
     try:
         text = data.decode("utf-8-sig") if data[:3] == b"\xef\xbb\xbf" else data
         tree = json.loads(text, parse_int=_integer)
@@ -128,12 +138,30 @@ def read_submission(data: bytes) -> tuple[NotebookNode, Text | None]:
     if tree["nbformat"] != 4:
         return new_notebook(), SUBMISSION["other_format"].format(version=str(tree["nbformat"])[:20])
     cells = tree.get("cells")
-    whole = [cell for cell in map(_whole_cell, cells) if cell is not None] if isinstance(cells, list) else []
+    read = [(cell, _whole_cell(cell)) for cell in cells] if isinstance(cells, list) else []
+    whole = [cell for _, cell in read if cell is not None]
+    _keep_ids(whole, [cell.get("id") for cell, kept in read if kept is not None])
+    for cell, kept in read if outputs else ():
+        if kept is not None and kept.cell_type == "code":
+            kept.outputs = from_dict(cell["outputs"]) if isinstance(cell.get("outputs"), list) else []
+            bound(kept, LARGE, GRADING["too_much"].format(most=f"{LARGE:,}").en)
     nb = new_notebook(cells=whole, metadata=_kernelspec(tree.get("metadata")))
     if not isinstance(cells, list):
         return nb, SUBMISSION["no_cells"]
     dropped = len(cells) - len(whole)
     return nb, SUBMISSION["dropped_cells"].format(count=dropped) if dropped else None
+
+
+def _keep_ids(cells: list[NotebookNode], ids: list[Any]) -> None:
+    taken: set[str] = set()
+    for number, (cell, own) in enumerate(zip(cells, ids, strict=True)):
+        valid = isinstance(own, str) and _ID.fullmatch(own) and own not in taken
+        cell.id = str(own) if valid else next(i for i in _numbered(f"cell-{number}") if i not in taken)
+        taken.add(cell.id)
+
+
+def _numbered(start: str) -> Iterator[str]:
+    return (start if not n else f"{start}-{n}" for n in itertools.count())
 
 
 def _integer(digits: str) -> float:
@@ -280,8 +308,7 @@ class RestoreCells(OverwriteCells):
             if not cell.metadata.get("nbgrader"):  # DeduplicateIds leaves it empty, which OverwriteCells stumbles over
                 cell.metadata.pop("nbgrader", None)
         nb, resources = super().preprocess(nb, resources)
-        for cell in nb.cells:
-            cell.setdefault("id", generate_corpus_id())  # nbgrader puts cells back without one
+        _keep_ids(nb.cells, [cell.get("id") for cell in nb.cells])  # nbgrader puts cells back without one
         return nb, resources
 
     def add_missing_grade_cells(
