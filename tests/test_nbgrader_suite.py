@@ -1,4 +1,4 @@
-"""nbgrader's own autograde tests, from its wheel, with this project's exporter, preprocessors and kernels as defaults."""
+"""nbgrader's own autograde tests, from its wheel, with this project's exporter, preprocessors and kernels."""
 
 import os
 import subprocess
@@ -18,8 +18,8 @@ SUITE = "nbgrader.tests.apps.test_nbgrader_autograde"
 EXCEPTIONS = {
     "test_side_effects": "Expects a file that a cell wrote in autograded/. Cells run in a folder of their own that is"
     " thrown away, so that no submission changes what lies in the course.",
-    "test_grade_empty_timestamp": "Expects status 1 for a timestamp that is no date. Such a submission is set aside, and"
-    " listed with the reason at the end; the run of the others succeeds.",
+    "test_grade_empty_timestamp": "Expects status 1 for a timestamp that is no date. Such a submission is set aside,"
+    " and listed with the reason at the end; the run of the others succeeds.",
     "test_handle_failure": "Expects that a notebook with cells that the assignment does not have ends in an error. Its"
     " known cells are graded.",
     "test_handle_failure_single_notebook": "The same.",
