@@ -346,9 +346,9 @@ class Report:
         else:
             score = f"not graded: {shown(result.problem)}"
         place = "" if self._progress is not None else f"[{self._count}/{self._total}] "
-        self.say(f"{place}{shown(result.student):<{self._width}}  {score}  {result.seconds:.1f} s")
         if self._progress is not None:
             self._progress.advance(self._task)
+        self.say(f"{place}{shown(result.student):<{self._width}}  {score}  {result.seconds:.1f} s")
 
     def say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
