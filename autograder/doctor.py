@@ -10,7 +10,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from autograder.errors import CourseError
-from autograder.kernels.sandbox import PROTECTIONS, SAYS, Sandbox, probe_machine, reason_for_none
+from autograder.kernels.sandbox import SAYS, Sandbox, given_by, probe_machine, reason_for_none
 
 CONFIG = "nbgrader_config.py"
 
@@ -47,7 +47,7 @@ class Health:
 
     def by(self, protection: str) -> list[str]:
         """The layers that give a protection here."""
-        return [layer for layer in PROTECTIONS[protection] if not self.reasons[layer]]
+        return given_by(protection, self.reasons)
 
 
 def examine_machine(root: Path) -> Health:

@@ -169,6 +169,9 @@ def compare(expected: Any, actual: Any, tolerance: Tolerance, where: Text = WHOL
 
 def _compare_sequences(expected: list[Any], actual: Any, tolerance: Tolerance, where: Text) -> list[Finding]:
     if isinstance(actual, Tensor) and actual.ndim > 0:
+        if len(expected) != len(actual):  # before an object is made of each entry
+            kind = "single" if _has_tensor(expected) else "length"
+            return [Finding(kind, {"where": where, "expected": len(expected), "actual": len(actual)})]
         if _has_tensor(expected):
             stacked = _compare_sequences(expected, list(actual.unbind()), tolerance, where)
             return [Finding("single", {"where": where, "expected": len(expected)})] if stacked else []

@@ -238,6 +238,10 @@ GRADING: dict[str, Text] = {
         "This cell ended the notebook's process; the rest was graded without it.",
         "このセルでノートブックのプロセスが終了したため、このセルを除いて採点しました。",
     ),
+    "late": Text(
+        "Not run for grading: the cells before it took too long.",
+        "これより前のセルの実行に時間がかかりすぎたため、採点では実行していません。",
+    ),
     "too_much": Text("[output above {most} characters]", "[出力のうち {most} 文字を超えた部分は省略しました]"),
     "demonstration": Text(
         "Not run for grading: this cell only shows something.",

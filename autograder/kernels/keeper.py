@@ -14,22 +14,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from autograder.kernels import layers, system
-from autograder.kernels.policy import ENDED, LIMITS, NAMESPACES, USER, Policy
+from autograder.kernels.policy import ENDED, LIMITS, NAMESPACES, NOT_CONFINED, OUT_OF_MEMORY, REASONS, USER, Policy
 
-OUT_OF_MEMORY, NOT_CONFINED = "memory", "not confined"
+Run = Callable[[Callable[[], None]], None]  # starts a kernel, and calls what it is given when the kernel has started
 _LOOK = 0.2  # seconds between two looks at memory
 
 
-def keep(policy: Policy, run: Callable[[], None]) -> None:
+def keep(policy: Policy, run: Run) -> None:
     """Have a confined child do `run`, and end with it; never returns. For a child of the nursery."""
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # for the kernel, which is in this group of processes, too
         _let_go_of_everything()
+        # opened here, for the folder is soon read-only to all in there
+        report = os.open(os.path.join(policy["folder"], ENDED), os.O_WRONLY | os.O_CREAT, 0o644)
         if NAMESPACES not in policy["layers"]:
             system.adopt_orphans()
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-            code = _keep(policy, run, os.getpid())
+            code = _keep(policy, run, os.getpid(), report)
         else:
             number = os.getpid()
             layers.leave_namespaces()
@@ -38,13 +40,15 @@ def keep(policy: Policy, run: Callable[[], None]) -> None:
                 system.die_with_parent(signal.SIGKILL)
                 system.hide_memory()
                 layers.build_root(policy)
-                os._exit(_keep(policy, run, number))
+                os._exit(_keep(policy, run, number, report))
             code = _status(os.waitpid(first, 0)[1])
     except SystemExit:
         pass
-    except BaseException as error:
-        _say(policy, f"{NOT_CONFINED}: {type(error).__name__}: {error}")
+    except BaseException:
+        code = NOT_CONFINED
     finally:
+        if code in REASONS:
+            os.write(report, REASONS[code].encode())
         if NAMESPACES not in policy["layers"]:
             _end_children()
         os._exit(code)
@@ -58,26 +62,38 @@ def _let_go_of_everything() -> None:
     os.closerange(3, 65536)
 
 
-def _keep(policy: Policy, run: Callable[[], None], number: int) -> int:
-    """Start the kernel and wait for its end; returns its status."""
+def _keep(policy: Policy, run: Run, number: int, report: int) -> int:
+    """Start the kernel and wait for its end; returns its status, or why it was ended."""
+    own_root = NAMESPACES in policy["layers"]
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    started, start = os.pipe()
+    locked, lock = os.pipe()
     kernel = os.fork()
     if kernel == 0:
-        _become_kernel(policy, run, number)
-    watch = NAMESPACES in policy["layers"] and LIMITS in policy["layers"]
+        os.close(report)
+        for handle in (started, lock):
+            os.close(handle)
+        _become_kernel(policy, run, number, (start, locked))
+    for handle in (start, locked):
+        os.close(handle)
+    if os.read(started, 1):  # its sockets are there, and nothing of a submission has run
+        if own_root:
+            system.bind(policy["folder"], policy["folder"], read_only=True)
+        os.write(lock, b".")
+    for handle in (started, lock):
+        os.close(handle)
     usual = _private_memory("self")
     while True:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if ended[0] == kernel:
                     return _status(ended[1])
-        if watch and _used(usual) > policy["memory"] and (_exactly_used() or policy["memory"]) >= policy["memory"]:
-            _say(policy, OUT_OF_MEMORY)
-            return 1
+        if own_root and LIMITS in policy["layers"] and _too_much(policy["memory"], usual):
+            return OUT_OF_MEMORY
         signal.sigtimedwait([signal.SIGCHLD], _LOOK)
 
 
-def _become_kernel(policy: Policy, run: Callable[[], None], number: int) -> None:
+def _become_kernel(policy: Policy, run: Run, number: int, pipes: tuple[int, int]) -> None:
     try:
         system.die_with_parent(signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
@@ -86,31 +102,38 @@ def _become_kernel(policy: Policy, run: Callable[[], None], number: int) -> None
         layers.put_on(policy, number)
         if USER in policy["layers"]:
             system.die_with_parent(signal.SIGKILL)  # changing the user has cleared it
-    except BaseException as error:
-        _say(policy, f"{NOT_CONFINED}: {type(error).__name__}: {error}")
-        os._exit(1)
-    run()
+    except BaseException:
+        os._exit(NOT_CONFINED)
 
+    def lock() -> None:
+        """The last layers, when the kernel has started."""
+        os.write(pipes[0], b".")
+        os.read(pipes[1], 1)
+        for handle in pipes:
+            os.close(handle)
+        layers.lock(policy)
 
-def _say(policy: Policy, reason: str) -> None:
-    with contextlib.suppress(OSError):
-        Path(policy["folder"], ENDED).write_text(reason)
+    run(lock)
 
 
 def _status(status: int) -> int:
-    return os.waitstatus_to_exitcode(status) & 255
+    code = os.waitstatus_to_exitcode(status) & 255
+    return 1 if code in REASONS and os.WIFSIGNALED(status) else code
 
 
 # -- memory ----------------------------------------------------------------------------------------------------------
 
 
-def _used(usual: int) -> int:
-    """Bytes that all processes in here use, without what they share with the process that all were forked from.
+def _too_much(most: int, usual: int) -> bool:
+    """Whether all processes in here use more than `most` bytes, without what they share with their common parent.
 
     Exact numbers cost the system a walk through every page, so that they are asked for only when a rough sum, which
     counts what forks share once a fork, is large.
     """
-    return sum(max(0, _private_memory(process) - usual) for process in _processes())
+    if sum(max(0, _private_memory(process) - usual) for process in _processes()) <= most:
+        return False
+    exact = _exactly_used()
+    return exact == 0 or exact > most
 
 
 def _exactly_used() -> int:
@@ -129,13 +152,13 @@ def _processes() -> Iterator[str]:
 
 
 def _private_memory(process: str) -> int:
+    """Bytes of memory that no file stands for: its own, and what it shares with others by mmap."""
+    total = 0
     with contextlib.suppress(OSError, ValueError, IndexError):
-        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
-        return (int(resident) - int(shared)) * _PAGE
-    return 0
-
-
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith(("RssAnon:", "RssShmem:")):
+                total += int(line.split()[1]) * 1024
+    return total
 
 
 # -- without namespaces ----------------------------------------------------------------------------------------------

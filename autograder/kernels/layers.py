@@ -146,7 +146,7 @@ def limit(policy: Policy) -> None:
         resource.RLIMIT_FSIZE: (policy["file"], policy["file"]),
         resource.RLIMIT_CORE: (0, 0),
         resource.RLIMIT_MSGQUEUE: (0, 0),
-        resource.RLIMIT_NOFILE: (1024, 1024),
+        resource.RLIMIT_NOFILE: (256, 256),
     }
     if not policy["cuda"]:
         bounds[resource.RLIMIT_AS] = (policy["memory"], policy["memory"])
@@ -219,7 +219,12 @@ def forbid_calls(policy: Policy) -> None:
     with contextlib.suppress(OSError, ValueError):
         rules.add_rule(missing, "clone3")  # its flags cannot be seen; the C library then takes clone
     if NAMESPACES not in policy["layers"]:
-        rules.add_rule(denied, "connect")  # to a socket of the machine that has a name in the file system
+        # sockets of the machine that have a name in the file system
+        rules.add_rule(denied, "connect")
+        for kind in range(1, 16):
+            if kind not in (1, 5):  # streams and packets cannot be sent anywhere without connect
+                rules.add_rule(denied, "socket", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 15, kind))
+                rules.add_rule(denied, "socketpair", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 15, kind))
     rules.load()
 
 

@@ -128,25 +128,25 @@ def _be_kernel(request: dict[str, Any]) -> None:
         )
     else:
         from autograder.kernels.keeper import keep
-        from autograder.kernels.layers import lock
 
         arguments = [*request["arguments"], "--IPKernelApp.parent_handle=1"]  # its keeper ends it
-        keep(policy, lambda: _run_kernel(arguments, request["cwd"], lambda: lock(policy)))
+        keep(policy, lambda lock: _run_kernel(arguments, request["cwd"], lock))
 
 
 def _run_kernel(arguments: list[str], folder: str, lock: Callable[[], None]) -> None:
     """Start ipykernel; `lock` is called when its sockets and threads are there, before any message is handled."""
     code = 1
     try:
-        os.chdir(folder)
+        os.chdir("/")
         sys.argv = ["ipykernel_launcher", *arguments]
-        sys.path[0:0] = [""]  # as for any kernel, its own folder comes first
 
         from ipykernel.kernelapp import IPKernelApp
 
         app = IPKernelApp.instance()
         app.initialize(arguments)
         lock()
+        os.chdir(folder)  # only now, for modules that lie there are a submission's
+        sys.path[0:0] = [""]  # as for any kernel, its own folder comes first
         app.start()
         code = 0
     except SystemExit as end:

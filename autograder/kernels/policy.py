@@ -7,6 +7,8 @@ SIGNALS = "signals"  # part of Landlock where the system's is new enough
 
 WORK, QUESTIONS, ROOT = "work", "questions", "root"  # the folders of a kernel
 ENDED = "ended"  # the file in a kernel's folder that says why its keeper ended it
+OUT_OF_MEMORY, NOT_CONFINED = 213, 214  # how a keeper ends when it has to say why
+REASONS = {OUT_OF_MEMORY: "out of memory", NOT_CONFINED: "it could not be confined"}
 
 
 class Policy(TypedDict):

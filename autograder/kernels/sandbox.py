@@ -15,12 +15,12 @@ from traitlets.config import LoggingConfigurable
 from autograder.kernels.policy import LAYERS, QUESTIONS, ROOT, SIGNALS, WORK
 from autograder.kernels.warm import available, nursery
 
-# The layers that give a protection, the best first. One of them is enough.
-PROTECTIONS: dict[str, tuple[str, ...]] = {
-    "files": ("namespaces", "landlock"),
-    "network": ("namespaces", "seccomp"),
-    "processes": ("namespaces", "user", "signals"),
-    "limits": ("limits",),
+# The layers that give a protection: one of these sets is enough.
+PROTECTIONS: dict[str, tuple[frozenset[str], ...]] = {
+    "files": (frozenset({"landlock"}), frozenset({"namespaces", "user"})),
+    "network": (frozenset({"namespaces"}), frozenset({"seccomp"})),
+    "processes": (frozenset({"namespaces"}), frozenset({"user"}), frozenset({"signals"})),
+    "limits": (frozenset({"limits"}),),
 }
 SAYS = {
     "files": "no sight of the course, the gradebook or other submissions; writes only in a scratch folder",
@@ -76,9 +76,9 @@ class Sandbox(LoggingConfigurable):
         """Each protection that is required and not to be had here, with the reasons."""
         reasons = probe_machine()
         return {
-            name: "; ".join(f"{layer}: {reasons[layer]}" for layer in PROTECTIONS[name])
+            name: "; ".join(f"{layer}: {reasons[layer]}" for layer in layers_of(name) if reasons[layer])
             for name in self.required
-            if all(reasons[layer] for layer in PROTECTIONS[name])
+            if not given_by(name, reasons)
         }
 
     def demand(self) -> None:
@@ -98,7 +98,7 @@ class Sandbox(LoggingConfigurable):
     def in_force(self) -> str:
         """In words, for the log."""
         layers = self.layers()
-        given = [name for name, by in PROTECTIONS.items() if set(by) & set(layers)]
+        given = [name for name in PROTECTIONS if given_by(name, probe_machine())]
         if not given:
             return f"none; submissions run with all your rights ({reason_for_none()})"
         bounds = (
@@ -111,6 +111,17 @@ class Sandbox(LoggingConfigurable):
         """What confines a kernel that works in `scratch` (see `layers.Policy`), or None where nothing can."""
         layers = self.layers()
         return _policy(self, layers, str(scratch), cuda=cuda) if layers else None
+
+
+def layers_of(protection: str) -> list[str]:
+    """All layers that have to do with a protection, in the order in which they are put on."""
+    return [layer for layer in (*LAYERS, SIGNALS) if any(layer in by for by in PROTECTIONS[protection])]
+
+
+def given_by(protection: str, reasons: Mapping[str, str]) -> list[str]:
+    """The layers that give a protection, where `reasons` say by layer why it is not there; empty if none do."""
+    there = [by for by in PROTECTIONS[protection] if not any(reasons[layer] for layer in by)]
+    return [layer for layer in layers_of(protection) if any(layer in by for by in there)]
 
 
 def _policy(sandbox: Sandbox, layers: list[str], scratch: str, *, cuda: bool) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Dict, List, Type, Unicode, default
 
 from autograder.kernels.nursery import LARGEST
-from autograder.kernels.policy import ENDED, NAMESPACES
+from autograder.kernels.policy import ENDED, NAMESPACES, REASONS
 from autograder.untrusted import read_untrusted
 
 PROVISIONER = "autograder-warm"
@@ -244,7 +244,8 @@ class WarmProvisioner(LocalProvisioner):
     def why_it_ended(self) -> str:
         """What the keeper of a confined kernel has left as the reason; empty where it left none."""
         with contextlib.suppress(OSError):
-            return read_untrusted(Path(self._folder or "", ENDED), 200).decode("utf-8", "replace")
+            said = read_untrusted(Path(self._folder or "", ENDED), 100).decode("utf-8", "replace")
+            return said if said in REASONS.values() else ""
         return ""
 
     async def cleanup(self, restart: bool = False) -> None:
@@ -255,6 +256,15 @@ class WarmProvisioner(LocalProvisioner):
 
 class _Client(AsyncKernelClient):
     """A client that does not wait, at the start, until the kernel has said nothing for a fifth of a second."""
+
+    @default("context")  # type: ignore[untyped-decorator]
+    def _context_default(self) -> zmq.asyncio.Context:
+        """Sockets that take no huge message and queue few: the rest waits in the kernel's memory, which is bounded."""
+        self._created_context = True
+        context = zmq.asyncio.Context()
+        context.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
+        context.setsockopt(zmq.RCVHWM, _MESSAGES)
+        return context
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
         """Wait until the kernel answers on both channels. Raises RuntimeError when it has ended, or is late."""
@@ -278,15 +288,6 @@ class WarmKernelManager(AsyncKernelManager):
     client_factory = Type(_Client, klass=AsyncKernelClient)
 
     policy = Dict(help="What confines the kernel (see `policy`); nothing does where it is empty.")
-
-    @default("context")  # type: ignore[untyped-decorator]
-    def _context_default(self) -> zmq.asyncio.Context:
-        """Sockets that take no huge message and queue few: the rest waits in the kernel's memory, which is bounded."""
-        self._created_context = True
-        context = zmq.asyncio.Context()
-        context.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
-        context.setsockopt(zmq.RCVHWM, _MESSAGES)
-        return context
 
     @property
     def kernel_spec(self) -> KernelSpec:

@@ -14,13 +14,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbclient.util import run_sync
-from nbformat import NotebookNode
+from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell, new_output
-from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
-from traitlets import Integer, default
+from traitlets import Integer
 
 from autograder.ask import HIDDEN, VISIBLE
 from autograder.demonstrations import demonstrations_in, not_needed
@@ -28,78 +25,54 @@ from autograder.examiner import Exam, Replies, ask, make_folder, mark, read, sec
 from autograder.exercise import Exercise
 from autograder.kernels.policy import QUESTIONS, WORK
 from autograder.kernels.sandbox import Sandbox
-from autograder.kernels.warm import ONE_THREAD, WarmKernelManager, available
 from autograder.key import Key
-from autograder.messages import GRADING
 from autograder.notebook import grade_id
 from autograder.outputs import bound
+from autograder.preprocessors.confined import ConfinedExecute, KernelLost, was_late
 from autograder.preprocessors.release import InCourse, SelectLanguage
 from autograder.render import as_mimebundle
-from autograder.selfcheck import IN_PROCESS
 from autograder.solutions import load_chapter
 from autograder.verdict import Verdict
 
 TIMINGS = logging.getLogger("autograder.timings")  # a record for each exercise, for whoever listens
 
-_MAX_COPIED = 64 * 2**20  # bytes of a submission's other files that its cells may read
-_MAX_FILES = 500
+_LANGUAGE_INFO = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py", "mimetype": "text/x-python"}
 _FRESH_KERNELS = 3  # for one cell, and for all questions; after that they are judged without
-_SECONDS_TO_HOLD, _SECONDS_TO_RESPOND = 30, 10
-# One thread a kernel: answers are run in forked children, which hang where OpenMP has started threads before.
-_KERNEL_ENVIRONMENT = {**ONE_THREAD, IN_PROCESS: ""}
+_SECONDS_TO_HOLD = 30
 
 
-class KernelLost(Exception):
-    """The kernel has ended, or does not answer; says how."""
-
-
-class Examine(InCourse, Execute):
+class Examine(InCourse, ConfinedExecute):
     """Runs a submission and judges its exercises. Put it in place of Execute in c.Autograde.autograde_preprocessors."""
 
-    max_output = Integer(
-        2**20, help="Characters of output that one cell may make; what comes after them is dropped."
+    max_seconds = Integer(
+        3600, help="Seconds that a notebook's cells may run in all; those after them are left out, exams are asked."
     ).tag(config=True)
-
-    @default("extra_arguments")  # type: ignore[untyped-decorator]
-    def _extra_arguments_default(self) -> list[str]:
-        return ["--HistoryManager.hist_file=:memory:", "--Application.log_level=ERROR"]
-
-    @default("shutdown_kernel")  # type: ignore[untyped-decorator]
-    def _shutdown_kernel_default(self) -> str:
-        return "immediate"  # a polite shutdown costs over a second, and the kernel has nothing to save
-
-    @default("raise_on_iopub_timeout")  # type: ignore[untyped-decorator]
-    def _raise_on_iopub_timeout_default(self) -> bool:
-        return False  # a flood of output may lose the message that says that a cell is done
-
-    @default("store_widget_state")  # type: ignore[untyped-decorator]
-    def _store_widget_state_default(self) -> bool:
-        return False  # it has no bound
 
     def preprocess(self, nb: NotebookNode, resources: Any = None, km: Any = None) -> tuple[NotebookNode, Any]:
         folder = self.chapter_folder(resources)
         self._chapter: dict[str, Exercise] = load_chapter(folder) if folder.is_dir() else {}
-        self._exam, self._language = Exam(parent=self), SelectLanguage(parent=self).language
-        self._sandbox = Sandbox(parent=self)
+        self._exam = Exam(parent=self)
         self._about = resources["nbgrader"]
         self._left_out = not_needed(nb.cells, self._demonstrations())  # and those that ended the kernel
         self._exams = [i for i, cell in enumerate(nb.cells) if self._is_exam(cell)]
         self._verdicts: dict[int, Verdict] = {}  # by the index of the exam's cell
         self._visible: dict[int, Replies] = {}  # what was answered to the visible cases, when nothing hidden was there
         self._seconds: dict[int, float] = {}
-        self._printed, self._dropped = 0, False
+        self._began = time.monotonic()
         metadata = resources.setdefault("metadata", {})
         home = metadata.get("path", "")
-        self._scratch = Path(tempfile.mkdtemp(prefix="autograder-"))
-        make_folder(self._scratch / QUESTIONS)
-        _copy_files(Path(home), self._scratch / WORK)
+        scratch, language = Path(tempfile.mkdtemp(prefix="autograder-")), SelectLanguage(parent=self).language
+        make_folder(scratch / QUESTIONS)
+        self._confine(Sandbox(parent=self), scratch, Path(home), cuda=self._exam.place == "cuda", language=language)
         # The kernel works in a copy: beside the autograded notebook lie the hidden tests.
-        metadata["path"] = str(self._scratch / WORK)
+        metadata["path"] = str(scratch / WORK)
         try:
-            return super().preprocess(nb, resources, km)
+            nb, resources = super().preprocess(nb, resources, km)
+            nb.metadata.language_info = from_dict(_LANGUAGE_INFO)  # not what the kernel says of itself
+            return nb, resources
         finally:
             metadata["path"] = home
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> tuple[NotebookNode, Any]:
         if index in self._exams:
@@ -114,58 +87,27 @@ class Examine(InCourse, Execute):
 
     # -- the kernel -------------------------------------------------------------------------------------------------
 
-    def create_kernel_manager(self) -> Any:
-        if available():
-            policy = self._sandbox.policy(self._scratch, cuda=self._exam.place == "cuda")
-            self.km = WarmKernelManager(config=self.config, policy=policy or {})
-            return self.km
-        self._sandbox.demand()  # kernels that start by themselves cannot be confined
-        return super().create_kernel_manager()
-
-    async def async_start_new_kernel(self, **options: Any) -> None:
-        environment = {**os.environ, **_KERNEL_ENVIRONMENT, **options.pop("env", {})}
-        await super().async_start_new_kernel(env=environment, **options)
-
-    start_new_kernel = run_sync(async_start_new_kernel)
+    @property
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._began > self.max_seconds
 
     def _run(self, cell: NotebookNode, index: int) -> None:
         """Run a cell that is not an exam. One that ends the kernel, or leaves it deaf, is left out from then on."""
+        if self._is_late:
+            self.log.warning(
+                "Cell %d: the cells before it took more than %d s; it is left out", index, self.max_seconds
+            )
+            self._left_out.add(index)
+            cell.outputs = [new_output("stream", name="stderr", text=self._text("late"))]
+            return
         try:
             self._execute(cell, index)
-            late = any(output.get("ename") == CellTimeoutError.__name__ for output in cell.outputs)
-            if late and not self._responds(index):
+            if was_late(cell) and not self._responds(index):
                 raise KernelLost("took too long, and could not be interrupted")
         except KernelLost as error:
             self._left_out.add(index)
             self._say_it_ended(index, error)
             self._begin_again(index)
-
-    def _execute(self, cell: NotebookNode, index: int) -> None:
-        """Run a cell's source in place of the notebook's cell `index`. Raises KernelLost."""
-        there = self.nb.cells[index]
-        try:
-            self.execute_cell(cell, index, store_history=cell is there)
-        except Exception as error:  # whatever a kernel can send to upset the client
-            raise KernelLost(self._how_it_ended(error)) from None
-        finally:
-            self.nb.cells[index] = there  # nbclient has put its own there
-
-    def _call(self, index: int, seconds: float, function: str, folder: Path) -> bool:
-        """Have the kernel call a function of `autograder.ask`; whether it ran without an error. Raises KernelLost."""
-        usual: Any = (self.timeout, self.interrupt_on_timeout, self.error_on_timeout)  # type: ignore[has-type]
-        self.timeout, self.interrupt_on_timeout, self.error_on_timeout = int(seconds), False, {}
-        cell = new_code_cell(f"__import__('autograder.ask', fromlist=['ask']).{function}({str(folder)!r})")
-        try:
-            self._execute(cell, index)
-        finally:
-            self.timeout, self.interrupt_on_timeout, self.error_on_timeout = usual
-        return not any(output.output_type == "error" for output in cell.outputs)
-
-    def _responds(self, index: int) -> bool:
-        try:
-            return self._call(index, _SECONDS_TO_RESPOND, "responds", self._scratch)
-        except KernelLost:
-            return False
 
     # -- exams ------------------------------------------------------------------------------------------------------
 
@@ -284,7 +226,7 @@ class Examine(InCourse, Execute):
 
     def _begin_again(self, index: int) -> None:
         """A fresh kernel with the state that the cells before `index` leave, without those that ended a kernel."""
-        for _ in range(_FRESH_KERNELS):
+        for _ in range(0 if self._is_late else _FRESH_KERNELS):
             self._replace_kernel()
             killer = self._replay(index)
             if killer is None:
@@ -310,33 +252,11 @@ class Examine(InCourse, Execute):
                 return earlier
         return None
 
-    def _replace_kernel(self) -> None:
-        self._cleanup_kernel()
-        self.km = self.create_kernel_manager()
-        self.start_new_kernel()
-        self.start_new_kernel_client()
-
-    def _how_it_ended(self, error: Exception) -> str:
-        """For the log: what was seen, and what the kernel's keeper says."""
-        provisioner: Any = getattr(self.km, "provisioner", None)
-        why = provisioner.why_it_ended() if hasattr(provisioner, "why_it_ended") else ""
-        said = "took too long" if isinstance(error, CellTimeoutError) else "ended the kernel"
-        odd = "" if isinstance(error, (CellTimeoutError, DeadKernelError)) else f" ({type(error).__name__})"
-        return f"it {said}{odd}{f': {why}' if why else ''}"
-
     def _say_it_ended(self, index: int, error: KernelLost) -> None:
         self.log.warning("Cell %d: %s; the rest is run in a fresh kernel without it", index, error)
         name, says = "KernelEnded", self._text("kernel_ended")
+        self.nb.cells[index].execution_count = None
         self.nb.cells[index].outputs = [new_output("error", ename=name, evalue=says, traceback=[f"{name}: {says}"])]
-
-    # -- texts ------------------------------------------------------------------------------------------------------
-
-    def _text(self, name: str, **values: str) -> str:
-        return GRADING[name].format(**values).pick(self._language)
-
-    @property
-    def _too_much(self) -> str:
-        return self._text("too_much", most=f"{self.max_output:,}")
 
     def _demonstrations(self) -> set[str]:
         """The sources of the cells that the course's notebook marks as demonstrations."""
@@ -345,47 +265,3 @@ class Examine(InCourse, Execute):
             return set()
         folder = course.format_path(course.source_directory, ".", self._about["assignment"])
         return demonstrations_in(Path(folder, f"{self._about['notebook']}.ipynb"))
-
-    # -- output -----------------------------------------------------------------------------------------------------
-
-    def output(
-        self, outs: list[NotebookNode], msg: dict[str, Any], display_id: str, cell_index: int
-    ) -> NotebookNode | None:
-        """Bound what a cell prints while it arrives."""
-        if not outs:
-            self._printed = 0
-        if self._has_room(msg):
-            return super().output(outs, msg, display_id, cell_index)
-        if not self._dropped:
-            self._dropped = True
-            outs.append(new_output("stream", name="stdout", text=f"\n{self._too_much}\n"))
-            self.log.warning(
-                "Cell %d printed more than %d characters; the rest is dropped", cell_index, self.max_output
-            )
-        return None
-
-    def _update_display_id(self, display_id: str, msg: dict[str, Any]) -> None:
-        if self._has_room(msg):
-            super()._update_display_id(display_id, msg)
-
-    def _has_room(self, msg: dict[str, Any]) -> bool:
-        size = sum(len(str(value)) for value in msg["content"].values())
-        if self._printed == 0:
-            self._dropped = False
-        self._printed += min(size, self.max_output + 1)
-        return self._printed <= self.max_output
-
-
-def _copy_files(source: Path, target: Path) -> None:
-    """Copy the files that a student handed in beside the notebooks: real files only, within bounds."""
-    target.mkdir()
-    left, count = _MAX_COPIED, 0
-    for path in sorted(source.rglob("*")) if source.is_dir() else []:
-        if path.is_symlink() or not path.is_file() or path.suffix == ".ipynb":
-            continue
-        left, count = left - path.stat().st_size, count + 1
-        if left < 0 or count > _MAX_FILES:
-            break
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
