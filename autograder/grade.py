@@ -25,8 +25,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from autograder.errors import CourseError
 from autograder.intake import Limits, expected_notebooks, faults
 from autograder.journal import Journal, Past, keep_timings, locked
+from autograder.kernels.warm import available, nursery
 from autograder.preprocessors import SubmissionExporter
-from autograder.worker import LOGS, Graded, Ready, Setup, Worker, load_course, log_name, stop
+from autograder.worker import LOGS, START_METHOD, Graded, Ready, Setup, Worker, load_course, log_name, prepare, stop
 
 CONFIG = "nbgrader_config.py"
 FOLDER = "grading"
@@ -71,6 +72,8 @@ def grade_class(
         raise CourseError(f"{assignment!r} is not the name of an assignment, such as ch1")
     try:
         with contextlib.chdir(root):  # as for nbgrader, relative paths in the configuration are the course's
+            if START_METHOD == "fork" and available():
+                nursery()  # it imports while this process plans
             course = Course(root, assignment)
             wanted = course.named(list(students))
             return _grade(course, wanted, jobs or _processors(), force or course.force, resume, console)
@@ -90,6 +93,8 @@ def _grade(course: "Course", wanted: list[str], jobs: int, force: bool, resume: 
             raise CourseError(f"there is no interrupted run of {course.assignment} to go on with: leave out --resume")
         plan = _plan(course, wanted, past, force=force, resume=resume)
         table = keep_timings(folder, past.done)
+        if plan.todo:
+            prepare(course.app)
         run = Run(plan, Setup(course.root, course.assignment, folder, scratch), journal, Report(console, plan))
         try:
             run.go(jobs)
@@ -125,7 +130,7 @@ class Course:
     """
 
     def __init__(self, root: Path, assignment: str) -> None:
-        app = load_course(root, assignment)
+        self.app = app = load_course(root, assignment)
         self._about: CourseDirectory = app.coursedir
         self.root, self.assignment = Path(self._about.root), assignment
         self.force: bool = Autograde(coursedir=self._about, parent=app).force

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -32,7 +33,9 @@ from traitlets import TraitError
 
 from autograder.errors import CourseError
 from autograder.gradebook import total
+from autograder.kernels.sandbox import Sandbox
 from autograder.kernels.system import die_with_parent
+from autograder.kernels.warm import adopt, available, nursery
 from autograder.preprocessors.release import CourseExporter
 
 START_METHOD = "fork" if sys.platform == "linux" else "spawn"
@@ -92,6 +95,25 @@ def load_course(root: Path, assignment: str) -> AutogradeApp:
     return app
 
 
+def prepare(app: AutogradeApp) -> None:
+    """Read the exercises, make their keys, and see whether submissions can be confined. A fork has all of it.
+
+    Raises:
+        CourseError: something in the course is wrong, so that no submission can be graded.
+    """
+    torch.set_num_threads(1)  # what runs side by side would only be in each other's way
+    try:
+        converter = Autograde(coursedir=app.coursedir, parent=app)
+        if issubclass(converter.exporter_class, CourseExporter):
+            exporter = CourseExporter(parent=converter, config=converter.config)
+            Sandbox(parent=exporter).demand()
+    except NbGraderException as error:
+        raise CourseError(str(error)) from None
+    except Exception as error:
+        traceback.print_exc()
+        raise CourseError(f"the configuration does not work: {type(error).__name__}: {error}") from None
+
+
 # -- the parent's side -----------------------------------------------------------------------------------------------
 
 
@@ -101,11 +123,14 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         context: Any = multiprocessing.get_context(START_METHOD)
         self.line, theirs = context.Pipe()
+        kernels = _kernels()
         gc.freeze()  # what workers share would be copied when the garbage collector looks at it
-        self.process = context.Process(target=serve, args=(theirs, os.getpid(), setup), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs, os.getpid(), setup, kernels), daemon=True)
         with _no_interrupts():
             self.process.start()
         theirs.close()
+        if kernels is not None:
+            kernels.close()
         self.ready = False
         self.student: str | None = None  # whose submission it has
 
@@ -155,6 +180,14 @@ def stop(workers: list[Worker], *, now: bool) -> None:
     workers.clear()
 
 
+def _kernels() -> socket.socket | None:
+    """A line, for a forked worker, to the warm process that all workers' kernels come from; None: it starts its own."""
+    if START_METHOD == "fork" and available():
+        with contextlib.suppress(RuntimeError, OSError):
+            return nursery().share()
+    return None
+
+
 @contextlib.contextmanager
 def _no_interrupts() -> Iterator[None]:
     """Keep a Ctrl-C for later, so that it does not meet a child that is not set up yet."""
@@ -168,8 +201,10 @@ def _no_interrupts() -> Iterator[None]:
 # -- the worker's side -----------------------------------------------------------------------------------------------
 
 
-def serve(line: Connection, parent: int, setup: Setup) -> None:
+def serve(line: Connection, parent: int, setup: Setup, kernels: socket.socket | None) -> None:
     """Grade what is asked for on the line, until it is None or the parent ends."""
+    if kernels is not None:
+        adopt(kernels)
     _stand_alone(parent, setup.folder / LOGS / "workers.log")
     with contextlib.suppress(KeyboardInterrupt):
         try:
@@ -211,21 +246,12 @@ def begin(setup: Setup) -> AutogradeApp:
     Raises:
         CourseError: something in the course is wrong, so that no submission can be graded.
     """
-    torch.set_num_threads(1)  # what runs side by side would only be in each other's way
     os.environ["TMPDIR"], tempfile.tempdir = str(setup.scratch), None
     os.chdir(setup.root)
     app = load_course(setup.root, setup.assignment)
     for handler in list(app.log.handlers):
         app.log.removeHandler(handler)  # each submission has a log of its own
-    try:
-        converter = Autograde(coursedir=app.coursedir, parent=app)
-        if issubclass(converter.exporter_class, CourseExporter):
-            CourseExporter(parent=converter, config=converter.config)  # reads the exercises and makes the keys
-    except NbGraderException as error:
-        raise CourseError(str(error)) from None
-    except Exception as error:
-        traceback.print_exc()
-        raise CourseError(f"the configuration does not work: {type(error).__name__}: {error}") from None
+    prepare(app)
     return app
 
 
