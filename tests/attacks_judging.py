@@ -395,6 +395,16 @@ for parent in (stock("shell"), {}, {"header": {"msg_id": "1", "msg_type": "execu
 for _name, _says, _do in (
     ("message_keys", "Send messages that lack keys or have the wrong types", "send('display_data', {'transient': 7})"),
     ("message_kind", "Send an output of another type than its name says", "send('display_data', {'data': 5})"),
+):
+    attack(
+        _name,
+        _says,
+        "What is no message of ipykernel's is dropped",
+        RIGHT,
+        double=f"{SEND}{DOUBLE}\n{_do}\nran()",
+        log="sent something that is no output",
+    )
+for _name, _says, _do in (
     ("message_signed", "Sign messages with a wrong key",
      "kernel.session.key = b'wrong'; kernel.session.auth = __import__('hmac').new(b'wrong', digestmod='sha256')"),
     ("message_raw", "Send bytes that are no message", "kernel.iopub_socket.send_multipart([b'<IDS|MSG>', b'\\xff'])"),
@@ -425,21 +435,20 @@ send("display_data", {"data": {"text/plain": "\\ud800"}, "metadata": {"\\ud801":
 send("execute_result", {"data": {"text/plain": "x"}, "metadata": {}, "execution_count": "1000"})
 ran()
 """,
-    hole="an output that is not valid counts as the end of the kernel, and its cell is left out",
+    runs=False,  # ipykernel cannot send what it prints
 )
 attack(
     "fakes_its_log",
     "Write a line of the grader's log as the type of a message",
-    "",
+    "Only the types of message that ipykernel sends are taken",
     NO_DOUBLE,
     double=SEND + WRONG + "send('x\\r[AutogradeApp | ERROR] FORGED-IN-THE-LOG right cheated', {})\nran()",
     absent="\n[AutogradeApp | ERROR] FORGED-IN-THE-LOG",
-    hole="nbclient logs the type of an unknown message, line breaks included",
 )
 attack(
     "fakes_its_end",
     "Leave a line of the grader's log as the reason why its keeper ended it",
-    "",
+    "The kernel's folder is read-only once it has started, and only the keeper's own words are taken",
     NO_DOUBLE,
     double="""
 import ipykernel.kernelapp
@@ -449,21 +458,19 @@ os._exit(1)
 """,
     runs=False,
     absent="\n[AutogradeApp | ERROR] FORGED-AS-A-REASON",
-    hole="the file `ended` lies in a folder that the kernel may write; what it holds is logged as it is",
 )
 attack(
     "updates_without_bound",
     "Make an earlier cell's output 30 million characters long with `update_display`",
-    "",
+    "Updates count as output, which is bounded while it arrives",
     RIGHT,
     double="from IPython.display import display\ndisplay('little', display_id='grows')" + DOUBLE,
     quadruple="""
 from IPython.display import update_display
 update_display({'text/plain': 'z' * 30_000_000}, display_id='grows', raw=True)
 """
-    + QUADRUPLE
-    + "ran()",
-    hole="update_display_data is applied by nbclient's _update_display_id, past Examine.output and bound()",
+    + QUADRUPLE,
+    runs=False,
 )
 attack(
     "html",

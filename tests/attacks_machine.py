@@ -103,24 +103,22 @@ def hidden():
 """
 attack(
     "hidden_as_visible_text",
-    "In the visible case, raise the hidden inputs, which lie in the same question, as an exception's text",
-    "",
+    "In the visible case, raise whatever inputs can be found as an exception's text",
+    "Visible cases are asked, and read, before any hidden one is written",
     NO_DOUBLE,
     double=_FRAME + "def double(x): raise ValueError(repr(hidden().tolist()))\nran()",
-    hole="visible and hidden trials are in one question, and a visible case shows texts and values of the reply",
 )
 attack(
     "hidden_as_visible_value",
-    "In the visible case, return hidden inputs: the feedback page shows the value that differs most",
-    "",
+    "In the visible case, return whatever inputs can be found: the feedback page shows the value that differs most",
+    "Visible cases are asked, and read, before any hidden one is written",
     NO_DOUBLE,
     double=_FRAME + "def double(x): return hidden()[:3]\nran()",
-    hole="as hidden_as_visible_text",
 )
 attack(
     "hidden_as_display",
     "Have a thread that outlives its cell put the question into an earlier cell's display",
-    "",
+    "What cells have shown is put back as it was before the first hidden question",
     RIGHT,
     double=SEND
     + _STEAL
@@ -138,7 +136,6 @@ def wait():
 threading.Thread(target=wait, daemon=True).start()
 ran()
 """,
-    hole="while an exam is asked, update_display_data still changes the outputs of earlier cells",
 )
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """A course of its own for the engine's tests: two exercises and a question, in one notebook, with nbgrader."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path

@@ -48,7 +48,7 @@ _SHOWN_PREFIXES = ("LC_", "OMP_", "MKL_", "AUTOGRADER_", "NBGRADER_", "MPL")
 
 
 _MOMENT = 0.005  # seconds between two looks at a kernel that is about to end
-_LARGEST_MESSAGE, _MESSAGES = 64 * 2**20, 20  # bytes of a message that a kernel sends, and how many may wait
+_LARGEST_MESSAGE, _MESSAGES = 32 * 2**20, 8  # bytes of a message that a kernel sends, and how many may wait
 
 
 def available() -> bool:
