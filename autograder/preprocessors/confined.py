@@ -51,6 +51,10 @@ class ConfinedExecute(Execute):
     def _shutdown_kernel_default(self) -> str:
         return "immediate"  # a polite shutdown costs over a second, and the kernel has nothing to save
 
+    @default("record_timing")  # type: ignore[untyped-decorator]
+    def _record_timing_default(self) -> bool:
+        return False  # the same submission gives the same file
+
     @default("raise_on_iopub_timeout")  # type: ignore[untyped-decorator]
     def _raise_on_iopub_timeout_default(self) -> bool:
         return False  # a flood of output may lose the message that says that a cell is done

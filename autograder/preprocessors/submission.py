@@ -81,7 +81,7 @@ class SubmissionExporter(CourseExporter):
             open(filename, "rb").close()
         except OSError as error:  # a folder of that name
             self.log.warning("%s: %s", filename, error.strerror)
-            nb = new_notebook(cells=[new_markdown_cell(SUBMISSION["no_file"].pick(self._language))])
+            nb = new_notebook(cells=[new_markdown_cell(SUBMISSION["no_file"].pick(self._language), id="problem")])
             return self.from_notebook_node(nb, resources=resources, **options)
         return super().from_filename(filename, resources, **options)
 
@@ -94,7 +94,7 @@ class SubmissionExporter(CourseExporter):
         nb, problem = read_submission(data, outputs=not ClearOutput(parent=self).enabled)
         if problem is not None:
             self.log.warning("%s: %s", file_stream.name, problem.en)
-            nb.cells.append(new_markdown_cell(problem.pick(self._language)))
+            nb.cells.append(new_markdown_cell(problem.pick(self._language), id="problem"))
         return self.from_notebook_node(nb, resources=resources, **options)
 
     def _check_room(self) -> None:
