@@ -29,7 +29,9 @@ Children = dict[int, socket.socket]  # the line that asked for each process
 def main(handle: int) -> None:
     """Import what the first request names, then do what the lines ask for, until none is left."""
     lines, children = [socket.socket(fileno=handle)], Children()
-    lines[0].send(json.dumps(_prepare(json.loads(lines[0].recv(LARGEST))["preload"])).encode())
+    wanted = lines[0].recv(LARGEST)
+    with contextlib.suppress(ConnectionError):  # whoever started this has ended already
+        lines[0].send(json.dumps(_prepare(json.loads(wanted)["preload"])).encode())
     while lines:
         ready, _, _ = select.select(lines, [], [], 0.05 if children else None)
         for line in ready:
