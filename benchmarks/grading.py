@@ -46,7 +46,7 @@ from autograder.selfcheck import IN_PROCESS
 from autograder.solutions import load_chapter
 
 ROOT = Path(__file__).resolve().parent.parent
-HARMLESS = {"syntax_error", "import_error", "renamed", "warns", "cell_duplicated"}  # kinds of damage
+HARMLESS = {"syntax_error", "import_error", "renamed", "warns"}  # kinds of damage
 POLL = 0.2  # seconds between two looks at the memory
 MARKS = ("<!-- figures: made by `make bench` -->", "<!-- end of figures -->")
 

@@ -1,5 +1,6 @@
 """`c.Sandbox`: what confines the kernels that run submissions, and what must be there before any is run."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -130,7 +131,7 @@ def _policy(sandbox: Sandbox, layers: list[str], scratch: str, *, cuda: bool) ->
         "scratch": scratch,
         "folder": scratch,
         "environment": list(sandbox.environment),
-        "readable": [str(Path(path).resolve()) for path in sandbox.readable],
+        "readable": [str(Path(path).resolve()) for path in (*sandbox.readable, *_data())],
         "memory": sandbox.memory * _MIB,
         "cuda": cuda,
         "processes": sandbox.processes,
@@ -138,6 +139,11 @@ def _policy(sandbox: Sandbox, layers: list[str], scratch: str, *, cuda: bool) ->
         "file": sandbox.file * _MIB,
         "disk": sandbox.disk * _MIB,
     }
+
+
+def _data() -> list[str]:
+    """The folder of data that the environment names, for the course's loaders."""
+    return [os.environ["AUTOGRADER_DATA"]] if os.environ.get("AUTOGRADER_DATA") else []
 
 
 def reason_for_none() -> str:
