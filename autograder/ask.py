@@ -7,6 +7,7 @@ when nothing that is shown to a student can hold them any more. Nothing here nee
 the folder is data to the grader.
 """
 
+import gc
 import os
 import threading
 from collections.abc import Mapping, MutableMapping
@@ -68,6 +69,7 @@ def hold(folder: str) -> None:
         for handle in (wake, waiting, *(other for _, other in _held.values())):
             os.close(handle)
         leave_the_parent()
+        gc.freeze()  # else each collection, here and in the children to come, copies what it looks at
         if (Path(folder) / VISIBLE).exists():
             answer_question(str(Path(folder) / VISIBLE))
         os.close(done)
@@ -90,7 +92,12 @@ def responds(folder: str) -> None:
     """Show that the kernel still does what it is asked."""
 
 
-def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = None) -> None:
+def answer_here(folder: str) -> None:
+    """Answer a question about values that the notebook has, which needs neither hidden inputs nor a fork."""
+    answer_question(folder, isolated=False)
+
+
+def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = None, *, isolated: bool = True) -> None:
     """Run every trial of the question in `folder` on the answers in `namespace` (the notebook's variables).
 
     The trials are read in the forked child: hidden inputs are never objects of the process that later cells run in.
@@ -120,7 +127,7 @@ def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = No
         warm_up()
     # The made-up device comes last and in jobs of its own: whatever it does to an answer costs that answer nothing.
     seconds = outline["seconds"] * rounds + [outline["seconds"][number] for number in outline["made_up"]]
-    if _can_fork():
+    if isolated and _can_fork():
         run_isolated(work, seconds, place, patience=IMPATIENT)
     else:
         for job in range(len(seconds)):

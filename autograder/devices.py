@@ -72,10 +72,16 @@ def _moved(value: Any) -> Any:
     return {key: _moved(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
+_warm = False
+
+
 def warm_up() -> None:
     """Load what fake tensors need (about a second), so that processes forked after it have it already."""
-    with FakeTensorMode():
-        torch.empty(1)
+    global _warm
+    if not _warm:
+        with FakeTensorMode():
+            torch.empty(1)
+        _warm = True
 
 
 _registered: bool | None = None

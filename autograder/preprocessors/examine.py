@@ -137,6 +137,9 @@ class Examine(InCourse, ConfinedExecute):
         key, folder, started = self._key(index), self._scratch / QUESTIONS / str(index), time.monotonic()
         shutil.rmtree(folder, ignore_errors=True)
         make_folder(folder)
+        if _is_about_values(key):
+            self._ask(index)
+            return
         seconds, asks = float(_SECONDS_TO_HOLD), bool(key.visible) and index not in self._visible
         if asks:
             ask(key, key.visible, folder / VISIBLE, self._exam.place)
@@ -195,6 +198,8 @@ class Examine(InCourse, ConfinedExecute):
         key, folder, started = self._key(index), self._scratch / QUESTIONS / str(index), time.monotonic()
         ask(key, key.hidden, folder / HIDDEN, self._exam.place)
         call, where = ("answer", folder) if self._can_hold else ("answer_question", folder / HIDDEN)
+        if _is_about_values(key):
+            call, where = "answer_here", folder / HIDDEN
         asked = True
         try:
             asked = self._call(index, seconds_for(key, key.hidden), call, where)
@@ -203,7 +208,7 @@ class Examine(InCourse, ConfinedExecute):
                 self._verdicts[index] = mark(
                     key, self._visible.get(index, Replies({})), read(key, key.hidden, folder / HIDDEN)
                 )
-                self._seconds[index] += time.monotonic() - started
+                self._seconds[index] = self._seconds.get(index, 0.0) + time.monotonic() - started
             shutil.rmtree(folder, ignore_errors=True)
         return asked
 
@@ -265,3 +270,8 @@ class Examine(InCourse, ConfinedExecute):
             return set()
         folder = course.format_path(course.source_directory, ".", self._about["assignment"])
         return demonstrations_in(Path(folder, f"{self._about['notebook']}.ipynb"))
+
+
+def _is_about_values(key: Key) -> bool:
+    """A concept question: what is asked for lies in the notebook, and nothing hidden is sent to get it."""
+    return not key.visible and all(trial.runner == "value" for trial in key.trials)
