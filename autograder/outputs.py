@@ -8,6 +8,7 @@ from nbformat import NotebookNode, ValidationError
 from nbformat.v4 import new_output
 
 _DEEPEST = 50
+_TYPES = ("stream", "display_data", "execute_result", "error")
 
 
 def bound(cell: NotebookNode, most: int, says: str) -> None:
@@ -27,6 +28,8 @@ def bound(cell: NotebookNode, most: int, says: str) -> None:
 
 
 def _is_valid(output: Any) -> bool:
+    if not isinstance(output, dict) or output.get("output_type") not in _TYPES:
+        return False
     try:
         nbformat.validate(output, ref=output["output_type"], version=4)
     except (ValidationError, KeyError, TypeError, RecursionError):

@@ -166,7 +166,7 @@ def test_given_names_are_those_of_the_notebooks_own_cells() -> None:
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Exercise]]:
     course = toycourse.lay_out(tmp_path_factory.mktemp("course"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(course)  # the stand-ins lie there
+        patch.syspath_prepend(course / "lib")  # the stand-ins lie there
         yield load_chapter(course / "solutions" / "toy")
 
 

@@ -196,6 +196,8 @@ class Examine(InCourse, ConfinedExecute):
     def _ask(self, index: int) -> bool:
         """Ask the hidden cases of exam `index`, and judge it; whether it could be asked. Raises KernelLost."""
         key, folder, started = self._key(index), self._scratch / QUESTIONS / str(index), time.monotonic()
+        if not folder.exists():  # it was asked before, in vain
+            make_folder(folder)
         ask(key, key.hidden, folder / HIDDEN, self._exam.place)
         call, where = ("answer", folder) if self._can_hold else ("answer_question", folder / HIDDEN)
         if _is_about_values(key):
