@@ -374,7 +374,7 @@ attack(
     "fork_bomb",
     "Start processes without end",
     "limits: a number of processes, of a user that no other kernel has",
-    {**NOTHING},
+    {**NOTHING, "toy_choice": 1.0},  # no fork is needed for what is a value
     quadruple=QUADRUPLE
     + """
 count = 0
