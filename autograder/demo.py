@@ -29,11 +29,10 @@ from autograder.errors import CourseError
 from autograder.exercise import ConceptQuestion
 from autograder.key import make_key
 from autograder.render import MIME
-from autograder.solutions import load_chapter
+from autograder.solutions import CONFIG, load_chapter
 from autograder.text import LANGUAGES
 
 CLASS_FILE = "demo.toml"
-CONFIG = "nbgrader_config.py"
 _MARKER = ".autograder-demo"  # only a folder that holds it is ever deleted
 _SEED = 1  # of the keys for what is deserved; not the exam's: a mistake costs the same under any seed
 _POLL = 0.3  # seconds

@@ -11,8 +11,7 @@ from traitlets.config.loader import PyFileConfigLoader
 
 from autograder.errors import CourseError
 from autograder.kernels.sandbox import SAYS, Sandbox, given_by, probe_machine, reason_for_none
-
-CONFIG = "nbgrader_config.py"
+from autograder.solutions import CONFIG
 
 _LAYERS = {
     "namespaces": "a file system, a network and processes of its own (as a container has)",

@@ -27,9 +27,9 @@ from autograder.intake import Limits, expected_notebooks, faults
 from autograder.journal import Journal, Past, keep_timings, locked
 from autograder.kernels.warm import available, nursery
 from autograder.preprocessors import SubmissionExporter
+from autograder.solutions import CONFIG
 from autograder.worker import LOGS, START_METHOD, Graded, Ready, Setup, Worker, load_course, log_name, prepare, stop
 
-CONFIG = "nbgrader_config.py"
 FOLDER = "grading"
 _TICK = 0.2  # seconds between two looks at the clock
 _STILLBORN = 3  # workers that end before they are ready, until the run is given up

@@ -11,6 +11,7 @@ from types import ModuleType
 from autograder.errors import CourseError
 from autograder.exercise import Exercise
 
+CONFIG = "nbgrader_config.py"  # the file whose folder is a course's root
 SLUG = re.compile(r"[a-z][a-z0-9_]*")
 
 

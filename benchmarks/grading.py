@@ -38,12 +38,12 @@ from traitlets.config import PyFileConfigLoader
 
 import autograder
 from autograder.cli import app
-from autograder.demo import CLASS_FILE, CONFIG, lay_out
+from autograder.demo import CLASS_FILE, lay_out
 from autograder.democlass import Student, deserves, exercises_in, hand_in, read_class
 from autograder.errors import CourseError
 from autograder.key import make_key
 from autograder.selfcheck import IN_PROCESS
-from autograder.solutions import load_chapter
+from autograder.solutions import CONFIG, load_chapter
 
 ROOT = Path(__file__).resolve().parent.parent
 HARMLESS = {"syntax_error", "import_error", "renamed", "warns"}  # kinds of damage
