@@ -7,19 +7,19 @@ when nothing that is shown to a student can hold them any more. Nothing here nee
 the folder is data to the grader.
 """
 
+import contextlib
 import gc
 import os
 import threading
-from collections.abc import Mapping, MutableMapping
-from functools import cache
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from autograder.devices import first_of_each_kind, stays_on_device, warm_up
+from autograder.devices import first_of_each_kind, stays_on_device
 from autograder.errors import DataError
-from autograder.isolate import leave_the_parent, reply_path, run_isolated
+from autograder.isolate import Isolated, leave_the_parent, reply_path
 from autograder.make import Trial
 from autograder.runners import IMPATIENT, Outcome, failure, run, standing_in
 from autograder.serialize import MAX_BYTES, decode, encode
@@ -50,42 +50,59 @@ def _rounds(stand_ins: Mapping[str, str]) -> int:
 
 
 VISIBLE, HIDDEN = "visible", "hidden"  # the folders of an exam's two questions
-_held: dict[str, tuple[int, int]] = {}  # by folder the child that waits, and the pipe that wakes it
+_held: dict[str, tuple[int, int]] = {}  # by folder the pipes to and from the child that waits
+_children: list[int] = []  # of these, until they have ended
 
 
 def hold(folder: str) -> None:
     """Keep the notebook's state as it is now in a forked child; return when it has answered the visible question."""
-    waking, wake = os.pipe()
-    waiting, done = os.pipe()
+    told, tell = os.pipe()
+    hear, done = os.pipe()
+    _reap()
     child = os.fork()
     if child:
-        os.close(waking)
+        os.close(told)
         os.close(done)
-        _held[folder] = child, wake
-        with os.fdopen(waiting, "rb") as stream:
-            stream.read(1)
+        _held[folder] = tell, hear
+        _children.append(child)
+        os.read(hear, 1)
         return
     try:
-        for handle in (wake, waiting, *(other for _, other in _held.values())):
+        for handle in (tell, hear, *(handle for pipes in _held.values() for handle in pipes)):
             os.close(handle)
         leave_the_parent()
         gc.freeze()  # else each collection, here and in the children to come, copies what it looks at
+        answers = Answers(_variables())
         if (Path(folder) / VISIBLE).exists():
-            answer_question(str(Path(folder) / VISIBLE))
-        os.close(done)
-        if os.read(waking, 1):  # else the kernel has ended
-            os.close(waking)
-            answer_question(str(Path(folder) / HIDDEN))
+            answers.give(Path(folder) / VISIBLE)
+        os.write(done, b".")
+        if os.read(told, 1):  # else the kernel has ended
+            answers.give(Path(folder) / HIDDEN)
+            os.write(done, b".")
+        answers.end()
     finally:
         os._exit(0)
 
 
 def answer(folder: str) -> None:
-    """Have the child that holds the state for this folder answer the hidden question that now is in it."""
-    child, wake = _held.pop(folder)
-    with os.fdopen(wake, "wb") as stream:
+    """Have the child that holds the state for this folder answer the hidden question that now is in it.
+
+    Raises OSError when it has ended.
+    """
+    tell, hear = _held.pop(folder)
+    with os.fdopen(tell, "wb") as stream, os.fdopen(hear, "rb") as replies:
         stream.write(b".")
-    os.waitpid(child, 0)
+        stream.flush()
+        if not replies.read(1):
+            raise ChildProcessError("the child that held the state has ended")
+
+
+def _reap() -> None:
+    """Children that have answered end by themselves while the kernel goes on; they count as processes until then."""
+    for child in list(_children):
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(child, os.WNOHANG)[0]:
+                _children.remove(child)
 
 
 def responds(folder: str) -> None:
@@ -94,44 +111,65 @@ def responds(folder: str) -> None:
 
 def answer_here(folder: str) -> None:
     """Answer a question about values that the notebook has, which needs neither hidden inputs nor a fork."""
-    answer_question(folder, isolated=False)
+    Answers(_variables(), isolated=False).give(Path(folder))
 
 
-def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = None, *, isolated: bool = True) -> None:
-    """Run every trial of the question in `folder` on the answers in `namespace` (the notebook's variables).
+def answer_question(folder: str, namespace: MutableMapping[str, Any] | None = None) -> None:
+    """Answer the question in `folder` with what `namespace` (the notebook's variables) holds now."""
+    answers = Answers(_variables() if namespace is None else namespace)
+    answers.give(Path(folder))
+    answers.end()
 
-    The trials are read in the forked child: hidden inputs are never objects of the process that later cells run in.
+
+def _variables() -> MutableMapping[str, Any]:
+    from IPython import get_ipython
+
+    names: MutableMapping[str, Any] = get_ipython().user_ns
+    return names
+
+
+class Answers:
+    """The answers in `namespace`, to run on the trials of questions.
+
+    They run, and the trials are read, in one forked child for all questions: hidden inputs are never objects of the
+    process that later cells run in.
     """
-    if namespace is None:
-        from IPython import get_ipython
 
-        namespace = get_ipython().user_ns
-    place = Path(folder)
-    outline = decode((place / OUTLINE).read_bytes())
-    count, rounds = len(outline["seconds"]), _rounds(outline["stand_ins"])
+    def __init__(self, namespace: MutableMapping[str, Any], *, isolated: bool = True) -> None:
+        self._namespace = namespace
+        self._child = Isolated(self._work) if isolated and _can_fork() else None
 
-    @cache
-    def trials() -> list[Trial]:
-        return [Trial.from_data(data) for data in decode((place / QUESTION).read_bytes(), recipes=True)]
-
-    def work(job: int) -> bytes:
-        round_number, number = divmod(job, count)
-        if round_number >= rounds:
-            number = outline["made_up"][job - rounds * count]
-            return encode(_leaves_device(trials()[number], namespace, reply_path(place, number)))
-        trial = trials()[number]
-        with standing_in(namespace, outline["stand_ins"] if round_number else {}):
-            return _packed(run(trial, namespace, outline["device"]))
-
-    if outline["made_up"]:
-        warm_up()
-    # The made-up device comes last and in jobs of its own: whatever it does to an answer costs that answer nothing.
-    seconds = outline["seconds"] * rounds + [outline["seconds"][number] for number in outline["made_up"]]
-    if isolated and _can_fork():
-        run_isolated(work, seconds, place, patience=IMPATIENT)
-    else:
+    def give(self, folder: Path) -> None:
+        """Leave a reply to each trial of the question in `folder`."""
+        outline = decode((folder / OUTLINE).read_bytes())
+        # The made-up device comes last, in jobs of its own: whatever it does to an answer costs that answer nothing.
+        seconds = outline["seconds"] * _rounds(outline["stand_ins"])
+        seconds += [outline["seconds"][number] for number in outline["made_up"]]
+        if self._child is not None:
+            self._child.run(folder, seconds, patience=IMPATIENT)
+            return
+        work = self._work(folder)
         for job in range(len(seconds)):
-            reply_path(place, job).write_bytes(work(job))
+            reply_path(folder, job).write_bytes(work(job))
+
+    def end(self) -> None:
+        """End the child, if there is one."""
+        if self._child is not None:
+            self._child.end()
+
+    def _work(self, folder: Path) -> Callable[[int], bytes]:
+        outline = decode((folder / OUTLINE).read_bytes())
+        trials = [Trial.from_data(data) for data in decode((folder / QUESTION).read_bytes(), recipes=True)]
+
+        def work(job: int) -> bytes:
+            round_number, number = divmod(job, len(trials))
+            if round_number >= _rounds(outline["stand_ins"]):
+                number = outline["made_up"][job - _rounds(outline["stand_ins"]) * len(trials)]
+                return encode(_leaves_device(trials[number], self._namespace, reply_path(folder, number)))
+            with standing_in(self._namespace, outline["stand_ins"] if round_number else {}):
+                return _packed(run(trials[number], self._namespace, outline["device"]))
+
+        return work
 
 
 def _leaves_device(trial: Trial, namespace: MutableMapping[str, Any], reply: Path) -> bool:

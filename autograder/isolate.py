@@ -1,6 +1,7 @@
-"""Runs jobs in forked children, so that a loop without end, a crash or a changed global stays in its own job."""
+"""Runs jobs in a forked child, so that a loop without end, a crash or a changed global stays there."""
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -13,31 +14,104 @@ from autograder.runners import failure
 from autograder.serialize import encode
 
 _LOOK, _SOON = 0.05, 0.001  # seconds between two looks at whether a child has ended
+Work = Callable[[Path], Callable[[int], bytes]]  # for a folder, what does its jobs by their numbers
 
 
 def reply_path(folder: Path, index: int) -> Path:
     return folder / f"reply-{index}"
 
 
+class Isolated:
+    """A child of this process that does the jobs of one folder after the other.
+
+    When it ends early, or a job takes longer than it may, that job's reply says so and a new child goes on with the
+    next one. The children's standard streams lead nowhere.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._child = 0  # the process, where there is one
+        self._tell = self._hear = -1  # pipes to and from it
+
+    def run(self, folder: Path, seconds: Sequence[float], *, patience: float | None = None) -> None:
+        """Leave the bytes of `work(folder)(i)` in `reply_path(folder, i)` for every i in `range(len(seconds))`.
+
+        `seconds[i]` is what job i may take. `patience` is the limit of the jobs that follow one which ran out of time:
+        a loop without end costs its time once, not once a job.
+        """
+        limits, done = list(seconds), 0
+        while done < len(limits):
+            if not self._child:
+                self._fork()
+            with contextlib.suppress(BrokenPipeError):  # it has ended since; that shows in a moment
+                os.write(self._tell, json.dumps([str(folder), done, len(limits)]).encode() + b"\n")
+            done, late = self._watch(done, limits, folder)
+            if late and patience is not None:
+                limits[done:] = [min(limit, patience) for limit in limits[done:]]
+
+    def end(self, *, ended: bool = False) -> None:
+        """End the child and all that it started; a child that leaves its own group is ended by itself."""
+        if not self._child:
+            return
+        for kill in (os.killpg,) if ended else (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(self._child, signal.SIGKILL)
+        if not ended:
+            os.waitpid(self._child, 0)
+        os.close(self._tell)
+        os.close(self._hear)
+        self._child = 0
+
+    def _fork(self) -> None:
+        reading, self._tell = os.pipe()
+        self._hear, writing = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            os.close(self._tell)
+            os.close(self._hear)
+            _be_child(self._work, reading, writing)
+        os.close(reading)
+        os.close(writing)
+
+    def _watch(self, done: int, seconds: Sequence[float], folder: Path) -> tuple[int, bool]:
+        """Wait until the jobs are done or the child has ended; returns how many have a reply, and whether one is late.
+
+        An interrupt from the keyboard does not reach a child in a group of its own.
+        """
+        deadline, ended = time.monotonic() + seconds[done], 0
+        try:
+            while done < len(seconds) and (left := deadline - time.monotonic()) > 0:
+                ready = select.select([self._hear], [], [], min(_LOOK, left))[0]
+                replies = len(os.read(self._hear, len(seconds))) if ready else 0
+                if replies:
+                    done = min(done + replies, len(seconds))
+                    deadline = time.monotonic() + seconds[min(done, len(seconds) - 1)]
+                elif ended:
+                    break  # and there is nothing more to be read
+                else:
+                    ended, _ = os.waitpid(self._child, os.WNOHANG)
+                    if ready and not ended:
+                        time.sleep(_SOON)  # its end of the pipe is closed
+        except BaseException:
+            self.end(ended=bool(ended))
+            raise
+        if done == len(seconds):
+            return done, False
+        self.end(ended=bool(ended))
+        what = failure("crash") if ended else failure("time", seconds=seconds[done])
+        reply_path(folder, done).write_bytes(encode(what))
+        return done + 1, not ended
+
+
 def run_isolated(
     work: Callable[[int], bytes], seconds: Sequence[float], folder: Path, *, patience: float | None = None
 ) -> None:
-    """Leave the bytes of `work(i)` in `reply_path(folder, i)` for every i in `range(len(seconds))`.
-
-    One child does all jobs in turn. When it ends early, or when a job takes longer than `seconds[i]`, that job's reply
-    says so and a new child goes on with the next. The children's standard streams lead nowhere. `patience` is the limit
-    of the jobs that follow one which ran out of time: a loop without end costs its time once, not once a job.
-    """
-    limits, done = list(seconds), 0
-    while done < len(limits):
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            _be_child(work, range(done, len(limits)), folder, writing)
-        os.close(writing)
-        done, late = _watch(child, done, limits, folder, reading)
-        if late and patience is not None:
-            limits[done:] = [min(limit, patience) for limit in limits[done:]]
+    """Do one folder's jobs in a child that ends with them (see `Isolated.run`)."""
+    child = Isolated(lambda _: work)
+    try:
+        child.run(folder, seconds, patience=patience)
+    finally:
+        child.end()
 
 
 def leave_the_parent() -> None:
@@ -51,47 +125,16 @@ def leave_the_parent() -> None:
         signal.signal(signal_number, signal.SIG_DFL)
 
 
-def _be_child(work: Callable[[int], bytes], jobs: range, folder: Path, done: int) -> None:
+def _be_child(work: Work, told: int, done: int) -> None:
     """Do the jobs and end, without running anything of the parent's on the way out; a byte to `done` for each."""
     try:
         leave_the_parent()
-        for job in jobs:
-            reply_path(folder, job).write_bytes(work(job))
-            os.write(done, b".")
+        with os.fdopen(told, "rb") as lines:
+            for line in lines:
+                folder, first, count = json.loads(line)
+                do = work(Path(folder))
+                for job in range(first, count):
+                    reply_path(Path(folder), job).write_bytes(do(job))
+                    os.write(done, b".")
     finally:
         os._exit(0)
-
-
-def _watch(child: int, done: int, seconds: Sequence[float], folder: Path, reading: int) -> tuple[int, bool]:
-    """Wait until the child has ended; returns the number of jobs that have a reply then, and whether one was late."""
-    deadline, ended = time.monotonic() + seconds[done], 0
-    try:
-        while done < len(seconds) and (left := deadline - time.monotonic()) > 0:
-            ready = select.select([reading], [], [], min(_LOOK, left))[0]
-            replies = len(os.read(reading, len(seconds))) if ready else 0
-            if replies:
-                done = min(done + replies, len(seconds))
-                deadline = time.monotonic() + seconds[min(done, len(seconds) - 1)]
-            elif ended:
-                break  # and there is nothing more to be read
-            else:
-                ended, _ = os.waitpid(child, os.WNOHANG)
-                if ready and not ended:
-                    time.sleep(_SOON)  # its end of the pipe is closed
-    finally:  # an interrupt from the keyboard does not reach a child in a group of its own
-        os.close(reading)
-        _end(child, ended=bool(ended))
-    if done == len(seconds):
-        return done, False
-    what = failure("crash") if ended else failure("time", seconds=seconds[done])
-    reply_path(folder, done).write_bytes(encode(what))
-    return done + 1, not ended
-
-
-def _end(child: int, *, ended: bool) -> None:
-    """End the child and all that it started; a child that leaves its own group is ended by itself."""
-    for kill in (os.killpg,) if ended else (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(child, signal.SIGKILL)
-    if not ended:
-        os.waitpid(child, 0)

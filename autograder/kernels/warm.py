@@ -36,8 +36,8 @@ from autograder.kernels.policy import ENDED, NAMESPACES, REASONS
 from autograder.untrusted import read_untrusted
 
 PROVISIONER = "autograder-warm"
-# What a chapter's first cells import, what an exam needs, and a call of "module:function" that loads more.
-PRELOAD = ("torch", "numpy", "matplotlib.pyplot", "autograder.ask", "autograder.devices:warm_up")
+# What a chapter's first cells import, and what an exam needs.
+PRELOAD = ("torch", "numpy", "matplotlib.pyplot", "autograder.ask")
 ONE_THREAD = {"OMP_THREAD_LIMIT": "1"}  # OpenMP's: without it the children that a kernel forks hang
 # Read when torch and Matplotlib are loaded, so that a kernel's own environment comes too late. The backend is the one
 # that any kernel has.

@@ -3,14 +3,16 @@
 import asyncio
 import os
 import shutil
+import time
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 from nbclient.client import CellExecutionComplete, NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbclient.util import ensure_async, run_sync
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_output
 from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import Execute
 from traitlets import Integer, default
@@ -28,6 +30,7 @@ _MESSAGES = frozenset(
 ) | {"clear_output"}  # comm messages, of widgets, have no bound
 _STARTS = 3  # tries to start a kernel
 _SECONDS_TO_RESPOND = 10
+_LOOK = 0.2  # seconds between two looks at whether the kernel is alive
 # One thread a kernel: answers are run in forked children, which hang where OpenMP has started threads before.
 _KERNEL_ENVIRONMENT = {**ONE_THREAD, IN_PROCESS: ""}
 
@@ -102,7 +105,7 @@ class ConfinedExecute(Execute):
     async def _async_poll_kernel_alive(self) -> None:
         """As nbclient's, but sooner, and without an error when the kernel has been replaced."""
         while self.kc is not None:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(_LOOK)
             if self.kc is not None and not await ensure_async(self.kc.is_alive()):
                 if self.task_poll_for_reply is not None:
                     self.task_poll_for_reply.cancel()
@@ -128,20 +131,33 @@ class ConfinedExecute(Execute):
         await super()._async_poll_output_msg(parent_msg_id, cell, cell_index)
         self._heard = True  # the message that says that the cell is done
 
-    def _call(self, index: int, seconds: float, function: str, folder: Path) -> bool:
-        """Have the kernel call a function of `autograder.ask`; whether it ran without an error. Raises KernelLost."""
-        usual: Any = (self.timeout, self.interrupt_on_timeout, self.error_on_timeout)  # type: ignore[has-type]
-        self.timeout, self.interrupt_on_timeout, self.error_on_timeout = int(seconds), False, {}
-        cell = new_code_cell(f"__import__('autograder.ask', fromlist=['ask']).{function}({str(folder)!r})")
-        try:
-            self._execute(cell, index)
-        finally:
-            self.timeout, self.interrupt_on_timeout, self.error_on_timeout = usual
-        return not any(output.output_type == "error" for output in cell.outputs)
+    async def _async_call(self, seconds: float, function: str, folder: Path) -> bool:
+        """Have the kernel call a function of `autograder.ask`; whether it ran without an error. Raises KernelLost.
 
-    def _responds(self, index: int) -> bool:
+        Not as a cell: what the call shows is not waited for.
+        """
+        source = f"__import__('autograder.ask', fromlist=['ask']).{function}({str(folder)!r})"
+        deadline = time.monotonic() + seconds
         try:
-            return self._call(index, _SECONDS_TO_RESPOND, "responds", self._scratch)
+            asked = self.kc.execute(source, silent=True, store_history=False, allow_stdin=False)  # type: ignore[has-type]
+            while (left := deadline - time.monotonic()) > 0:
+                try:
+                    reply = await ensure_async(self.kc.shell_channel.get_msg(timeout=min(left, _LOOK)))  # type: ignore[has-type]
+                except Empty:
+                    if not await ensure_async(self.kc.is_alive()):  # type: ignore[has-type]
+                        raise DeadKernelError("Kernel died") from None
+                    continue
+                if reply["parent_header"].get("msg_id") == asked:
+                    return bool(reply["content"]["status"] == "ok")
+            raise CellTimeoutError(f"{function}: no reply in {seconds:.0f} s")
+        except Exception as error:  # whatever a kernel can send to upset the client
+            raise KernelLost(self._how_it_ended(error)) from None
+
+    _call = run_sync(_async_call)
+
+    def _responds(self) -> bool:
+        try:
+            return bool(self._call(_SECONDS_TO_RESPOND, "responds", self._scratch))
         except KernelLost:
             return False
 

@@ -102,7 +102,7 @@ class Examine(InCourse, ConfinedExecute):
             return
         try:
             self._execute(cell, index)
-            if was_late(cell) and not self._responds(index):
+            if was_late(cell) and not self._responds():
                 raise KernelLost("took too long, and could not be interrupted")
         except KernelLost as error:
             self._left_out.add(index)
@@ -147,9 +147,9 @@ class Examine(InCourse, ConfinedExecute):
         held = True
         try:
             if self._can_hold:
-                held = self._call(index, seconds, "hold", folder)
+                held = self._call(seconds, "hold", folder)
             elif asks:
-                self._call(index, seconds, "answer_question", folder / VISIBLE)
+                self._call(seconds, "answer_question", folder / VISIBLE)
         finally:
             if asks:
                 self._visible[index] = read(key, key.visible, folder / VISIBLE)
@@ -204,7 +204,7 @@ class Examine(InCourse, ConfinedExecute):
             call, where = "answer_here", folder / HIDDEN
         asked = True
         try:
-            asked = self._call(index, seconds_for(key, key.hidden), call, where)
+            asked = self._call(seconds_for(key, key.hidden), call, where)
         finally:
             if asked:
                 self._verdicts[index] = mark(
