@@ -1,5 +1,6 @@
 """The command line: `autograder verify | sync | new | demo | grade`. Each command is one call."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -96,6 +97,12 @@ def grade(
     root: Root = Path(),
 ) -> None:
     """Grade a class's submissions side by side; the gradebook is that of `nbgrader autograde`."""
+    from autograder.kernels.warm import available, nursery
+
+    if available():
+        nursery()  # it imports what kernels need while this process does
+    # jsonschema compiles this grammar, for seconds, if it can be imported; no schema of a notebook asks for it
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from autograder.grade import grade_class
 
     raise typer.Exit(

@@ -94,3 +94,8 @@ def _moved(value: Any) -> Any:
     if isinstance(value, Recipe):
         return replace(value, args=_moved(value.args), kwargs=_moved(value.kwargs))
     return {key: _moved(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def warm_up() -> None:
+    """Load what operations on the made-up device need (seconds), so that processes forked after it have it already."""
+    import torch._dynamo  # noqa: F401 (PyTorch does so by itself at the first of many operations, and of optimizers)

@@ -25,10 +25,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from autograder.errors import CourseError
 from autograder.intake import Limits, expected_notebooks, faults
 from autograder.journal import Journal, Past, keep_timings, locked
-from autograder.kernels.warm import available, nursery
 from autograder.preprocessors import SubmissionExporter
 from autograder.solutions import CONFIG
-from autograder.worker import LOGS, START_METHOD, Graded, Ready, Setup, Worker, load_course, log_name, prepare, stop
+from autograder.worker import LOGS, Graded, Ready, Setup, Worker, load_course, log_name, prepare, stop
 
 FOLDER = "grading"
 _TICK = 0.2  # seconds between two looks at the clock
@@ -72,8 +71,6 @@ def grade_class(
         raise CourseError(f"{assignment!r} is not the name of an assignment, such as ch1")
     try:
         with contextlib.chdir(root):  # as for nbgrader, relative paths in the configuration are the course's
-            if START_METHOD == "fork" and available():
-                nursery()  # it imports while this process plans
             course = Course(root, assignment)
             wanted = course.named(list(students))
             return _grade(course, wanted, jobs or _processors(), force or course.force, resume, console)

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.chapter import notebook_faults, read_exercises, stub_of, syllabus_faults
+from autograder.devices import warm_up
 from autograder.errors import CourseError
 from autograder.exercise import Exercise
 from autograder.proof import Proof, Survivor, prove
@@ -133,6 +134,7 @@ def _prove_all(todo: Sequence[_Task], console: Console | None) -> None:
             task.chapter.proofs.append(Proof(task.exercise.slug, failures=[str(error)]))
     if not ready:
         return
+    warm_up()
     context = multiprocessing.get_context("fork")
     begun = context.SimpleQueue()
     workers = min(MAX_WORKERS, os.cpu_count() or 1, len(ready))

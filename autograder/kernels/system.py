@@ -22,6 +22,8 @@ _MOUNT_SETATTR, _AT_RECURSIVE, _AT_FDCWD, _READ_ONLY = 442, 0x8000, -100, 1
 _DIE_WITH_PARENT, _DUMPABLE, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 4, 36, 38
 _CAPABILITY_VERSION = 0x20080522
 
+_LARGE_PAGE, _COLLAPSE = 2 * 2**20, 25
+
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read a file, list a folder
 WRITE = 1 << 1 | 1 << 14  # write to a file that is there, cut it short
@@ -105,6 +107,18 @@ def forbid_new_privileges() -> None:
 def hide_memory() -> None:
     """Let no process of the same user look into this one's memory."""
     _prctl(_DUMPABLE, 0)
+
+
+def use_large_pages() -> None:
+    """Put this process's own memory into pages of 2 MiB where the system can (Linux 6.1): to fork it, and to end what
+    was forked, then takes a third of the time, for there are fewer pages to note."""
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        areas = [line.split() for line in maps]
+    for place, allowed, *_, file in ((*area, "")[:6] for area in areas):
+        if allowed == "rw-p" and file in ("", "[heap]"):
+            start, end = (int(address, 16) for address in place.split("-"))
+            for page in range(-(-start // _LARGE_PAGE), end // _LARGE_PAGE):
+                _libc().madvise(ctypes.c_void_p(page * _LARGE_PAGE), ctypes.c_size_t(_LARGE_PAGE), _COLLAPSE)
 
 
 def drop_capabilities() -> None:

@@ -36,18 +36,22 @@ from autograder.kernels.policy import ENDED, NAMESPACES, REASONS
 from autograder.untrusted import read_untrusted
 
 PROVISIONER = "autograder-warm"
-# What a chapter's first cells import, and what an exam needs.
-PRELOAD = ("torch", "numpy", "matplotlib.pyplot", "autograder.ask")
+# What a chapter's first cells import, what an exam needs, and a call of "module:function" that loads more.
+PRELOAD = ("torch", "numpy", "matplotlib.pyplot", "autograder.ask", "autograder.devices:warm_up")
 ONE_THREAD = {"OMP_THREAD_LIMIT": "1"}  # OpenMP's: without it the children that a kernel forks hang
 # Read when torch and Matplotlib are loaded, so that a kernel's own environment comes too late. The backend is the one
 # that any kernel has.
-_ENVIRONMENT = {**ONE_THREAD, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+_ENVIRONMENT = {
+    **ONE_THREAD,
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a kernel's debugger warns of Python's frozen modules
+}
 # What a warm process and confined kernels see of the grader's environment, which may hold passwords.
 _SHOWN = ("PATH", "LANG", "LANGUAGE", "TZ", "PYTHONPATH", "PYTHONWARNINGS", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 _SHOWN_PREFIXES = ("LC_", "OMP_", "MKL_", "AUTOGRADER_", "NBGRADER_", "MPL")
 
 
-_MOMENT = 0.005  # seconds between two looks at a kernel that is about to end
+_MOMENT, _MOMENTS = 0.005, 200  # seconds between two looks at a kernel that is about to end, and how many
 _LARGEST_MESSAGE, _MESSAGES = 32 * 2**20, 8  # bytes of a message that a kernel sends, and how many may wait
 
 
@@ -240,6 +244,10 @@ class WarmProvisioner(LocalProvisioner):
             self.process.terminate()  # its keeper has to end, itself, what the kernel has left behind
             self.process.wait(timeout=5)
         await super().kill(restart)
+        for _ in range(_MOMENTS):  # jupyter_client looks ten times a second
+            if self.process is None or self.process.poll() is not None:
+                return
+            await asyncio.sleep(_MOMENT)
 
     def why_it_ended(self) -> str:
         """What the keeper of a confined kernel has left as the reason; empty where it left none."""
