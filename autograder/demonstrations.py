@@ -53,13 +53,26 @@ def _names(source: str) -> tuple[set[str], set[str] | None]:
     A cell that is no Python defines nothing and reads nothing.
     """
     try:
-        table = symtable.symtable(source, "<cell>", "exec")
+        table = symtable.symtable(_reached(source), "<cell>", "exec")
     except SyntaxError:
         return set(), None if _has_magics(source) else set()
     except Exception:  # nested too deep, a null byte
         return set(), None
     defined = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
     return defined, set(_read(table)) - set(dir(builtins))
+
+
+def _reached(source: str) -> str:
+    """The source without what follows a `raise`: an answer that was not begun reads names there and defines none."""
+    if "raise" not in source:
+        return source
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
+            if isinstance(block, list):
+                end = next((i for i, each in enumerate(block) if isinstance(each, ast.Raise)), len(block))
+                del block[end + 1 :]
+    return ast.unparse(tree)
 
 
 def _has_magics(source: str) -> bool:

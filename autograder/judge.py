@@ -199,15 +199,12 @@ def _compare_tensors(expected: Tensor, actual: Any, tolerance: Tolerance, where:
     if (rtol, atol) == (0.0, 0.0) and not any(t.is_complex() or _is_real(t.dtype) for t in (expected, got)):
         wide = torch.int64  # float64 cannot tell large whole numbers apart
     a, b = expected.to(wide), got.to(wide)
-    try:
-        torch.testing.assert_close(b, a, rtol=rtol, atol=atol, equal_nan=True)
-    except AssertionError:
-        return [_where_they_differ(a, b, rtol, atol, where)]
-    return []
+    # what torch.testing.assert_close asks in the end; that one loads torch.distributed first, which takes a second
+    wrong = ~torch.isclose(b, a, rtol=rtol, atol=atol, equal_nan=True)
+    return [_where_they_differ(a, b, wrong, where)] if wrong.any() else []
 
 
-def _where_they_differ(expected: Tensor, actual: Tensor, rtol: float, atol: float, where: Text) -> Finding:
-    wrong = ~torch.isclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
+def _where_they_differ(expected: Tensor, actual: Tensor, wrong: Tensor, where: Text) -> Finding:
     # an infinite or undefined distance is the largest of all
     wide = torch.complex128 if expected.is_complex() else torch.float64
     distance = (actual.to(wide) - expected.to(wide)).abs().nan_to_num(nan=float("inf"), posinf=float("inf"))

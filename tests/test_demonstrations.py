@@ -32,6 +32,7 @@ def test_one_that_the_student_has_changed_is_run() -> None:
         "f = lambda x: fig",
         "def f():\n    global ax\n    return ax",
         "%time best = max(scores)",
+        "def f(x):\n    if x:\n        raise ValueError\n    return scores",
     ],
 )
 def test_one_whose_names_are_read_is_run(answer: str) -> None:
@@ -45,6 +46,8 @@ def test_one_whose_names_are_read_is_run(answer: str) -> None:
         "def f(x):\n    scores = x @ x\n    return scores.max()",
         "def f(fig, ax):\n    return [scores for scores in ax]",
         "def f(:",  # no Python: it defines nothing, and is told so
+        "def f():\n    raise NotImplementedError()\n    return scores",  # not begun
+        "class M:\n    def f(self):\n        if True:\n            raise ValueError\n            scores[0]",
     ],
 )
 def test_names_of_ones_own_are_no_reason_to_run_it(answer: str) -> None:
