@@ -58,8 +58,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[misc]
         if function in _COPIES:
             if here and str(kwargs.get("device", _MADE_UP)) != _MADE_UP:  # there are no values to be copied
                 return torch.empty_like(args[0], device=kwargs["device"], dtype=kwargs.get("dtype"))
-        elif here and any(tensor.device.type != _MADE_UP and tensor.dim() for tensor in tensors):
-            if function not in _INDEXES or args[0].device.type != _MADE_UP:
+        elif here and not (function in _INDEXES and args[0].device.type == _MADE_UP):
+            if any(tensor.device.type != _MADE_UP and tensor.dim() for tensor in tensors):
                 raise _Met(f"{function} of tensors on two devices")
         return function(*args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""A tensor made on the wrong device is told without a GPU, and what cannot be done without values is held against nobody."""
+"""A tensor made on the wrong device is told without a GPU; what cannot be done without values is nobody's fault."""
 
 from collections.abc import Callable
 from typing import Any

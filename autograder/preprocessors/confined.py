@@ -137,14 +137,15 @@ class ConfinedExecute(Execute):
         Not as a cell: what the call shows is not waited for.
         """
         source = f"__import__('autograder.ask', fromlist=['ask']).{function}({str(folder)!r})"
+        kernel: Any = self.kc  # type: ignore[has-type]
         deadline = time.monotonic() + seconds
         try:
-            asked = self.kc.execute(source, silent=True, store_history=False, allow_stdin=False)  # type: ignore[has-type]
+            asked = kernel.execute(source, silent=True, store_history=False, allow_stdin=False)
             while (left := deadline - time.monotonic()) > 0:
                 try:
-                    reply = await ensure_async(self.kc.shell_channel.get_msg(timeout=min(left, _LOOK)))  # type: ignore[has-type]
+                    reply = await ensure_async(kernel.shell_channel.get_msg(timeout=min(left, _LOOK)))
                 except Empty:
-                    if not await ensure_async(self.kc.is_alive()):  # type: ignore[has-type]
+                    if not await ensure_async(kernel.is_alive()):
                         raise DeadKernelError("Kernel died") from None
                     continue
                 if reply["parent_header"].get("msg_id") == asked:
