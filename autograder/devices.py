@@ -55,12 +55,12 @@ class _Watch(TorchDispatchMode):  # type: ignore[misc]
         kwargs = kwargs or {}
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         here = any(tensor.device.type == _MADE_UP for tensor in tensors)
-        if function in _COPIES:
-            if here and str(kwargs.get("device", _MADE_UP)) != _MADE_UP:  # there are no values to be copied
-                return torch.empty_like(args[0], device=kwargs["device"], dtype=kwargs.get("dtype"))
-        elif here and not (function in _INDEXES and args[0].device.type == _MADE_UP):
-            if any(tensor.device.type != _MADE_UP and tensor.dim() for tensor in tensors):
-                raise _Met(f"{function} of tensors on two devices")
+        elsewhere = any(tensor.device.type != _MADE_UP and tensor.dim() for tensor in tensors)
+        if here and function in _COPIES and str(kwargs.get("device", _MADE_UP)) != _MADE_UP:
+            return torch.empty_like(args[0], device=kwargs["device"], dtype=kwargs.get("dtype"))  # of no values
+        allowed = function in _COPIES or (function in _INDEXES and args[0].device.type == _MADE_UP)
+        if here and elsewhere and not allowed:
+            raise _Met(f"{function} of tensors on two devices")
         return function(*args, **kwargs)
 
 

@@ -154,7 +154,7 @@ attack(
     NOTHING,
     double="""
 import autograder.ask as ask
-ask.hold = ask.answer = ask.answer_question = lambda *a: 1000.0
+ask.hold = ask.answer = ask.answer_here = ask.answer_question = lambda *a: 1000.0
 def fork(): raise OSError("no")
 os.fork = fork
 """

@@ -39,6 +39,9 @@ TIMINGS = logging.getLogger("autograder.timings")  # a record for each exercise,
 _LANGUAGE_INFO = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py", "mimetype": "text/x-python"}
 _FRESH_KERNELS = 3  # for one cell, and for all questions; after that they are judged without
 _SECONDS_TO_HOLD = 30
+# How an exam is asked: when the last cell has run, of a child that keeps the state; at its cell, of the kernel's own
+# children; at its cell, of the kernel itself, for nothing hidden is sent to learn a value.
+HELD, AT_ONCE, IN_KERNEL = "held", "at once", "in the kernel"
 
 
 class Examine(InCourse, ConfinedExecute):
@@ -124,39 +127,42 @@ class Examine(InCourse, ConfinedExecute):
             self.log.warning("before %s: %s", self._key(index).sheet.slug, error)
             self._begin_again(index + 1)
 
-    @property
-    def _can_hold(self) -> bool:
-        """A kernel that uses CUDA cannot fork: it is asked at once, and by itself."""
-        return hasattr(os, "fork") and self._exam.place != "cuda"
+    def _way(self, key: Key) -> str:
+        """How an exercise is asked; a kernel that uses CUDA cannot fork."""
+        if not key.visible and all(trial.runner == "value" for trial in key.trials):
+            return IN_KERNEL
+        return HELD if hasattr(os, "fork") and self._exam.place != "cuda" else AT_ONCE
+
+    def _place(self, index: int, part: str) -> Path:
+        """Where a question of exam `index` is to be written: a folder that is not there, in one that is."""
+        folder = self._scratch / QUESTIONS / str(index)
+        if not folder.exists():
+            make_folder(folder)
+        shutil.rmtree(folder / part, ignore_errors=True)
+        return folder / part
 
     def _hold(self, index: int) -> None:
         """Have the kernel keep the state that exam `index` is judged on, and answer the visible cases, unless it has.
 
         Raises KernelLost.
         """
-        key, folder, started = self._key(index), self._scratch / QUESTIONS / str(index), time.monotonic()
-        shutil.rmtree(folder, ignore_errors=True)
-        make_folder(folder)
-        if _is_about_values(key):
-            self._ask(index)
-            return
-        seconds, asks = float(_SECONDS_TO_HOLD), bool(key.visible) and index not in self._visible
+        key, started = self._key(index), time.monotonic()
+        way, place = self._way(key), self._place(index, VISIBLE)
+        asks = bool(key.visible) and index not in self._visible
+        seconds = float(_SECONDS_TO_HOLD)
         if asks:
-            ask(key, key.visible, folder / VISIBLE, self._exam.place)
+            ask(key, key.visible, place, self._exam.place)
             seconds += seconds_for(key, key.visible)
-        held = True
         try:
-            if self._can_hold:
-                held = self._call(seconds, "hold", folder)
-            elif asks:
-                self._call(seconds, "answer_question", folder / VISIBLE)
+            if way == HELD and not self._call(seconds, "hold", place.parent):
+                self.log.warning("%s: the notebook's state could not be kept", key.sheet.slug)
+            elif way == AT_ONCE and asks:
+                self._call(seconds, "answer_question", place)
         finally:
             if asks:
-                self._visible[index] = read(key, key.visible, folder / VISIBLE)
+                self._visible[index] = read(key, key.visible, place)
             self._seconds[index] = self._seconds.get(index, 0.0) + time.monotonic() - started
-        if not held:
-            self.log.warning("%s: the notebook's state could not be kept", key.sheet.slug)
-        if not self._can_hold:
+        if way != HELD:
             self._ask(index)
 
     def _finish(self) -> None:
@@ -195,23 +201,16 @@ class Examine(InCourse, ConfinedExecute):
 
     def _ask(self, index: int) -> bool:
         """Ask the hidden cases of exam `index`, and judge it; whether it could be asked. Raises KernelLost."""
-        key, folder, started = self._key(index), self._scratch / QUESTIONS / str(index), time.monotonic()
-        if not folder.exists():  # it was asked before, in vain
-            make_folder(folder)
-        ask(key, key.hidden, folder / HIDDEN, self._exam.place)
-        call, where = ("answer", folder) if self._can_hold else ("answer_question", folder / HIDDEN)
-        if _is_about_values(key):
-            call, where = "answer_here", folder / HIDDEN
-        asked = True
+        key, place, started, asked = self._key(index), self._place(index, HIDDEN), time.monotonic(), True
+        ask(key, key.hidden, place, self._exam.place)
+        calls = {HELD: ("answer", place.parent), AT_ONCE: ("answer_question", place), IN_KERNEL: ("answer_here", place)}
         try:
-            asked = self._call(seconds_for(key, key.hidden), call, where)
+            asked = self._call(seconds_for(key, key.hidden), *calls[self._way(key)])
         finally:
             if asked:
-                self._verdicts[index] = mark(
-                    key, self._visible.get(index, Replies({})), read(key, key.hidden, folder / HIDDEN)
-                )
+                self._verdicts[index] = mark(key, self._visible.get(index, Replies({})), read(key, key.hidden, place))
                 self._seconds[index] = self._seconds.get(index, 0.0) + time.monotonic() - started
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(place.parent, ignore_errors=True)
         return asked
 
     def _record(self, index: int) -> None:
@@ -272,8 +271,3 @@ class Examine(InCourse, ConfinedExecute):
             return set()
         folder = course.format_path(course.source_directory, ".", self._about["assignment"])
         return demonstrations_in(Path(folder, f"{self._about['notebook']}.ipynb"))
-
-
-def _is_about_values(key: Key) -> bool:
-    """A concept question: what is asked for lies in the notebook, and nothing hidden is sent to get it."""
-    return not key.visible and all(trial.runner == "value" for trial in key.trials)
