@@ -3,10 +3,13 @@
 import csv
 import io
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from gradingruns import assert_same, run, timings
 from rich.console import Console
+from toycourse import nbgrader
 
 from autograder import demo as demo_module
 from autograder.demo import Demo, Graded, Result, lay_out, make_demo, run_demo, show
@@ -112,6 +115,18 @@ class TestChapterOne:
                 mistake = next(each for each in graded.exercises[slug].mistakes if each.name == name)
                 assert _words(mistake.says.en) in _words(pages)
                 assert _words(mistake.hint.en) in _words(pages)
+
+    def test_graded_side_by_side_it_is_the_same_bit_for_bit(self, graded: Demo, tmp_path: Path) -> None:
+        """Before the class is graded, but for what nbgrader makes on the way, its course is as it was."""
+        made = ("autograded", "feedback", "gradebook.db", "release", "logs")
+        copy = Path(shutil.copytree(graded.folder, tmp_path / "copy", ignore=shutil.ignore_patterns(*made)))
+        nbgrader(copy, "generate_assignment", "ch1")
+        nbgrader(copy, "db", "student", "import", "students.csv")
+        run(copy, "--jobs", "2", chapter="ch1")
+        assert_same(copy, graded.folder)
+        rows = timings(copy, "ch1")
+        assert len({(row["student"], row["exercise"]) for row in rows}) == len(rows)
+        assert {row["student"] for row in rows} == {result.student.id for result in graded.results}
 
     def test_it_is_shown_on_a_narrow_terminal(self, graded: Demo) -> None:
         console = Console(file=io.StringIO(), width=80)

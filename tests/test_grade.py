@@ -21,12 +21,11 @@ from typing import Any
 import nbformat
 import pytest
 import toycourse
-from nbgrader.api import Base
+from gradingruns import MARK, assert_same, gradebook, pythonpath, run, start, timings
 from rich.console import Console
 from sqlalchemy import create_engine, text
-from toycourse import ROOT, nbgrader, scores, submit, write_submission
+from toycourse import nbgrader, scores, submit, write_submission
 
-from autograder import demo as demo_module
 from autograder import worker
 from autograder.errors import CourseError
 from autograder.grade import Plan, Report, grade_class, shown
@@ -37,7 +36,6 @@ from autograder.worker import Graded, log_name
 slow = pytest.mark.slow
 ODD = "Ana María 山田, #1 & 'co' %s {0}"
 KILLS = 25
-_MARK = "AUTOGRADER_TEST_RUN"  # an environment variable that kernels are shown, too
 
 
 # -- a class, and commands on it ---------------------------------------------------------------------------------------
@@ -88,76 +86,11 @@ def _only(course: Path, *students: str) -> Path:
     return course
 
 
-def start(course: Path, *arguments: str, chapter: str = "toy", mark: str = "") -> subprocess.Popen[str]:
-    """`autograder grade` as a user starts it, in a process group of its own as in a terminal."""
-    environment = {**os.environ, "PYTHONPATH": _pythonpath(course), "PYTHONWARNINGS": "ignore", _MARK: mark}
-    command = [sys.executable, "-m", "autograder.cli", "grade", chapter, "--root", str(course), *arguments]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, cwd="/", env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-
-
-def _pythonpath(course: Path) -> str:
-    return os.pathsep.join([str(course / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])])
-
-
-def run(course: Path, *arguments: str, status: int = 0, chapter: str = "toy", mark: str = "") -> str:
-    """Run `autograder grade` to its end; returns what it printed."""
-    process = start(course, *arguments, chapter=chapter, mark=mark)
-    said, _ = process.communicate(timeout=900)
-    assert process.returncode == status, said
-    assert "Traceback" not in said
-    return said
-
-
 def grade(course: Path, **options: Any) -> tuple[int, str]:
     """Grade in this process; returns the status and what was printed."""
     console = Console(file=io.StringIO(), width=200)
     status = grade_class(course, options.pop("assignment", "toy"), console, **options)
     return status, console.file.getvalue()  # type: ignore[attr-defined]
-
-
-def gradebook(course: Path) -> dict[str, list[str]]:
-    """All rows of the gradebook by table, with what they refer to in place of ids."""
-    engine = create_engine(f"sqlite:///{course / 'gradebook.db'}")
-    with engine.connect() as connection:
-        tables = Base.metadata.sorted_tables
-        rows = {t.name: {row["id"]: row for row in connection.execute(t.select()).mappings()} for t in tables}
-        version = [str(row) for row in connection.execute(text("select * from alembic_version"))]
-
-    def natural(table: Any, row: Any) -> tuple[Any, ...]:
-        found = []
-        for column in table.columns:
-            value = row[column.name]
-            reference = next(iter(column.foreign_keys), None)
-            if reference is not None and value is not None:
-                other = reference.column.table
-                value = natural(other, rows[other.name][value])
-            elif column.primary_key and table.name not in ("student", "course"):
-                continue  # an id that nbgrader draws
-            found.append((column.name, value))
-        return tuple(found)
-
-    engine.dispose()
-    told = {t.name: sorted(repr(natural(t, row)) for row in rows[t.name].values()) for t in tables}
-    return {**told, "alembic_version": version}
-
-
-def notebooks(course: Path) -> dict[str, bytes]:
-    """All that lies in autograded/: the same bit for bit, whoever graded it."""
-    paths = sorted(path for path in (course / "autograded").rglob("*") if path.is_file())
-    return {str(path.relative_to(course)): path.read_bytes() for path in paths}
-
-
-def assert_same(course: Path, serial: Path) -> None:
-    assert gradebook(course) == gradebook(serial)
-    assert notebooks(course) == notebooks(serial)
-
-
-def timings(course: Path, chapter: str = "toy") -> list[dict[str, str]]:
-    with (course / "grading" / chapter / "timings.csv").open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def assert_timed_once(course: Path, students: set[str] = STUDENTS) -> None:
@@ -199,7 +132,7 @@ def processes(mark: str) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if f"{_MARK}={mark}\0".encode() in (folder / "environ").read_bytes() and " Z " not in _stat(folder):
+            if f"{MARK}={mark}\0".encode() in (folder / "environ").read_bytes() and " Z " not in _stat(folder):
                 found.append(int(folder.name))
         except OSError:
             continue
@@ -240,25 +173,6 @@ def test_the_gradebook_is_that_of_serial_nbgrader(course: Path, serial: Path) ->
 
 
 @slow
-@pytest.mark.timeout(1800)
-def test_the_gradebook_of_chapter_1_is_that_of_serial_nbgrader(tmp_path: Path) -> None:
-    demo = demo_module.lay_out(ROOT, tmp_path / "serial", "ch1", "en")
-    with demo_module._progress(Console(file=io.StringIO())) as progress:
-        demo_module._nbgrader(demo, progress, "generate_assignment", "ch1")
-        release = demo_module._release(demo)
-        demo.students = demo_module.read_class(demo_module._class_file(ROOT, "ch1"), demo.exercises, list(release))
-        demo_module._hand_in(demo, release)
-        demo_module._nbgrader(demo, progress, "db", "student", "import", "students.csv")
-        copy = Path(shutil.copytree(demo.folder, tmp_path / "parallel"))
-        demo_module._nbgrader(demo, progress, "autograde", "ch1")
-    run(copy, "--jobs", "2", chapter="ch1")
-    assert_same(copy, demo.folder)
-    rows = timings(copy, "ch1")
-    assert len({(row["student"], row["exercise"]) for row in rows}) == len(rows)
-    assert {row["student"] for row in rows} == {student.id for student in demo.students}
-
-
-@slow
 def test_the_same_submission_gets_the_same_whatever_the_threads(
     course: Path, serial: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,7 +186,7 @@ def test_the_same_submission_gets_the_same_whatever_the_threads(
 @pytest.mark.skipif(sys.platform != "linux", reason="spawn is what other systems have anyway")
 def test_workers_that_are_spawned_grade_too(course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "START_METHOD", "spawn")
-    monkeypatch.setenv("PYTHONPATH", _pythonpath(course))
+    monkeypatch.setenv("PYTHONPATH", pythonpath(course))
     status, said = grade(_only(course, "mistaken"), jobs=1)
     assert (status, scores(course)["mistaken"]["quadruple"]) == (0, 3.0), said
 
@@ -282,7 +196,7 @@ def test_workers_that_are_spawned_grade_too(course: Path, monkeypatch: pytest.Mo
 
 @slow
 def test_who_is_graded_again(course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", _pythonpath(course))
+    monkeypatch.setenv("PYTHONPATH", pythonpath(course))
     _only(course, "right", "late", ODD)
     status, said = grade(course, students=[ODD, "late"], jobs=1)
     assert (status, set(scores(course))) == (0, {ODD, "late"}), said
@@ -308,7 +222,7 @@ def test_who_is_graded_again(course: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_cannot_be_graded_is_set_aside_or_fails_and_stops_nobody(
     course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", _pythonpath(course))
+    monkeypatch.setenv("PYTHONPATH", pythonpath(course))
     _only(course, "right")
     for name in ("pat*tern", "line\nbreak"):
         shutil.copytree(course / "submitted" / "right", course / "submitted" / name)
@@ -438,7 +352,7 @@ def test_a_gradebook_that_another_program_locks_is_waited_for(course: Path) -> N
     for connection in held:
         connection.execute("BEGIN EXCLUSIVE")
     ours = start(course)
-    environment = {**os.environ, "PYTHONPATH": _pythonpath(other)}
+    environment = {**os.environ, "PYTHONPATH": pythonpath(other)}
     command = [sys.executable, "-m", "nbgrader", "autograde", "toy"]
     pipe = subprocess.PIPE
     plain = subprocess.Popen(command, cwd=other, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
