@@ -85,13 +85,18 @@ def seeded(seed: int) -> Iterator[None]:
     """Seed every generator that an answer may use, for a while."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (answers may use the global generator)
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed queues a call for a GPU that nobody has asked for
-        if torch.cuda.is_initialized():
-            torch.cuda.manual_seed_all(seed)
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
+        reseed(seed)
         try:
             yield
         finally:
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
+
+
+def reseed(seed: int) -> None:
+    """Seed every generator that an answer may use: within `seeded`, which puts them back."""
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed queues a call for a GPU that nobody has asked for
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autograder.inputs import build_inputs, resolve, seeded
+from autograder.inputs import build_inputs, reseed, resolve, seeded
 from autograder.make import Trial
 
 Outcome = dict[str, Any]
@@ -112,16 +112,16 @@ def _outcome(trial: Trial, device: str, build: Callable[[], tuple[Callable[..., 
     fields = trial.fields
     outcome: Outcome = {}
     for key in ("result", "again") if fields.get("again", True) else ("result",):
-        with seeded(0):
-            called, parameters = build()
-            inputs = build_inputs(fields["inputs"], device)
+        reseed(0)
+        called, parameters = build()
+        inputs = build_inputs(fields["inputs"], device)
         leaves = _leaves(inputs) if fields.get("gradients") else {}
         given = _handed_over(inputs, leaves)
         before = {name: value.clone() for name, value in given.items() if isinstance(value, Tensor)}
         values = list(given.values())
         count = fields["positional"]
-        with seeded(1):
-            result = run_out(called(*values[:count], **dict(list(given.items())[count:])))
+        reseed(1)
+        result = run_out(called(*values[:count], **dict(list(given.items())[count:])))
         outcome[key] = as_data(result)
         if key == "again":
             break

@@ -37,7 +37,14 @@ from autograder.untrusted import read_untrusted
 
 PROVISIONER = "autograder-warm"
 # What a chapter's first cells import, what an exam needs, and a call of "module:function" that loads more.
-PRELOAD = ("torch", "numpy", "matplotlib.pyplot", "autograder.ask", "autograder.devices:warm_up")
+PRELOAD = (
+    "torch",
+    "numpy",
+    "matplotlib.pyplot",
+    "autograder.ask",
+    "autograder.selfcheck",
+    "autograder.devices:warm_up",
+)
 ONE_THREAD = {"OMP_THREAD_LIMIT": "1"}  # OpenMP's: without it the children that a kernel forks hang
 # Read when torch and Matplotlib are loaded, so that a kernel's own environment comes too late. The backend is the one
 # that any kernel has.

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import ClearOutput, NbGraderPreprocessor, OverwriteCells
-from traitlets import Integer
+from traitlets import Integer, default
 
 from autograder.errors import CourseError
 from autograder.intake import Limits, check_request, check_room, explain_errors, set_aside
@@ -52,6 +52,10 @@ class SubmissionExporter(CourseExporter):
     min_free_megabytes = Integer(
         64, help="Room that the disks of autograded/ and of the gradebook must have for a notebook to be graded."
     ).tag(config=True)
+
+    @default("optimistic_validation")  # type: ignore[untyped-decorator]
+    def _optimistic_validation_default(self) -> bool:
+        return True  # once at the end, not after each preprocessor
 
     def __init__(self, **options: Any) -> None:
         converter = options.get("parent")

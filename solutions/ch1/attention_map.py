@@ -119,12 +119,14 @@ def _(make: Make) -> Trial:
     return _trial(make, SENTENCE)
 
 
-@exercise.hidden(en="the picture", ja="図そのもの", weight=2, judge=_judges(_IMAGE, "image"))
+@exercise.hidden(en="the picture", ja="図そのもの", weight=2, again=False, judge=_judges(_IMAGE, "image"))
 def _(make: Make) -> Trial:
     return _trial(make, _words(make, 5))
 
 
-@exercise.hidden(en="the tokens at the ticks", ja="目盛りのトークン", judge=_judges(_TICKS, "x_labels", "y_labels"))
+@exercise.hidden(
+    en="the tokens at the ticks", ja="目盛りのトークン", again=False, judge=_judges(_TICKS, "x_labels", "y_labels")
+)
 def _(make: Make) -> Trial:
     return _trial(make, _words(make, 6))
 
@@ -139,6 +141,7 @@ def _(make: Make) -> Trial:
     ja="勾配を必要とする重み",
     weight=0.5,
     gradients=True,
+    again=False,
     judge=_drew_something,
 )
 def _(make: Make) -> Trial:
