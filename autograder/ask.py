@@ -7,11 +7,10 @@ when nothing that is shown to a student can hold them any more. Nothing here nee
 the folder is data to the grader.
 """
 
-import contextlib
-import gc
 import os
 import threading
 from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,32 +49,36 @@ def _rounds(stand_ins: Mapping[str, str]) -> int:
 
 
 VISIBLE, HIDDEN = "visible", "hidden"  # the folders of an exam's two questions
-_held: dict[str, tuple[int, int]] = {}  # by folder the pipes to and from the child that waits
-_children: list[int] = []  # of these, until they have ended
+_held: dict[str, Callable[[Path], bool]] = {}  # by an exam's folder, what answers a question with the state of its cell
 
 
 def hold(folder: str) -> None:
-    """Keep the notebook's state as it is now in a forked child; return when it has answered the visible question."""
+    """Keep the notebook's state as it is now in a forked child, and have it answer the visible question, if any.
+
+    That child is one that may end: an answer which has ended one already gets a guard (see `hold_guarded`).
+    """
+    answers, visible = Answers(_variables()), Path(folder) / VISIBLE
+    if answers.give(visible) if visible.exists() else answers.start():
+        _held[folder] = answers.give_once
+    else:
+        answers.end()
+        hold_guarded(folder)
+
+
+def hold_guarded(folder: str) -> None:
+    """Keep the notebook's state in a child that runs no answer itself: its own children do, one after the other."""
     told, tell = os.pipe()
     hear, done = os.pipe()
-    _reap()
-    child = os.fork()
-    if child:
+    if os.fork():
         os.close(told)
         os.close(done)
-        _held[folder] = tell, hear
-        _children.append(child)
-        os.read(hear, 1)
+        _held[folder] = partial(_wake, tell, hear)
         return
     try:
-        for handle in (tell, hear, *(handle for pipes in _held.values() for handle in pipes)):
-            os.close(handle)
+        os.close(tell)
+        os.close(hear)
         leave_the_parent()
-        gc.freeze()  # else each collection, here and in the children to come, copies what it looks at
         answers = Answers(_variables())
-        if (Path(folder) / VISIBLE).exists():
-            answers.give(Path(folder) / VISIBLE)
-        os.write(done, b".")
         if os.read(told, 1):  # else the kernel has ended
             answers.give(Path(folder) / HIDDEN)
             os.write(done, b".")
@@ -84,25 +87,21 @@ def hold(folder: str) -> None:
         os._exit(0)
 
 
-def answer(folder: str) -> None:
-    """Have the child that holds the state for this folder answer the hidden question that now is in it.
-
-    Raises OSError when it has ended.
-    """
-    tell, hear = _held.pop(folder)
+def _wake(tell: int, hear: int, _: Path) -> bool:
+    """Have a guard answer; whether it has."""
     with os.fdopen(tell, "wb") as stream, os.fdopen(hear, "rb") as replies:
         stream.write(b".")
         stream.flush()
-        if not replies.read(1):
-            raise ChildProcessError("the child that held the state has ended")
+        return bool(replies.read(1))
 
 
-def _reap() -> None:
-    """Children that have answered end by themselves while the kernel goes on; they count as processes until then."""
-    for child in list(_children):
-        with contextlib.suppress(ChildProcessError):
-            if os.waitpid(child, os.WNOHANG)[0]:
-                _children.remove(child)
+def answer(folder: str) -> None:
+    """Answer the hidden question that now is in the folder, with the state that has been held for it.
+
+    Raises ChildProcessError when the child that holds it has ended, or ends: the state is lost.
+    """
+    if not _held.pop(folder)(Path(folder) / HIDDEN):
+        raise ChildProcessError("the child that held the state has ended")
 
 
 def responds(folder: str) -> None:
@@ -139,18 +138,31 @@ class Answers:
         self._namespace = namespace
         self._child = Isolated(self._work) if isolated and _can_fork() else None
 
-    def give(self, folder: Path) -> None:
-        """Leave a reply to each trial of the question in `folder`."""
+    def start(self) -> bool:
+        """Fork the child, which keeps the namespace as it is now."""
+        if self._child is not None:
+            self._child.start()
+        return True
+
+    def give(self, folder: Path, *, goes_on: bool = True) -> bool:
+        """Leave a reply to each trial of the question in `folder`; whether no child ended over it."""
         outline = decode((folder / OUTLINE).read_bytes())
         # The made-up device comes last, in jobs of its own: whatever it does to an answer costs that answer nothing.
         seconds = outline["seconds"] * _rounds(outline["stand_ins"])
         seconds += [outline["seconds"][number] for number in outline["made_up"]]
         if self._child is not None:
-            self._child.run(folder, seconds, patience=IMPATIENT)
-            return
+            return self._child.run(folder, seconds, patience=IMPATIENT, goes_on=goes_on)
         work = self._work(folder)
         for job in range(len(seconds)):
             reply_path(folder, job).write_bytes(work(job))
+        return True
+
+    def give_once(self, folder: Path) -> bool:
+        """As `give`, by the child that is there, which ends then; whether it has replied to all."""
+        whole = self.give(folder, goes_on=False)
+        if self._child is not None:
+            self._child.end(wait=False)
+        return whole
 
     def end(self) -> None:
         """End the child, if there is one."""

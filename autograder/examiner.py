@@ -59,6 +59,12 @@ class Replies:
     outcomes: Mapping[tuple[int, int], Outcome]
     leaves: frozenset[int] = frozenset()
 
+    @property
+    def ended(self) -> bool:
+        """Whether an answer has ended its process, or ran out of time."""
+        failures = (outcome.get("failure", {}) for outcome in self.outcomes.values())
+        return any(failure.get("kind") in ("crash", "time") for failure in failures)
+
 
 def make_folder(folder: Path) -> None:
     """A folder that a kernel, another user, may look into, whatever this process's umask."""

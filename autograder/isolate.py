@@ -1,6 +1,7 @@
 """Runs jobs in a forked child, so that a loop without end, a crash or a changed global stays there."""
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -15,6 +16,10 @@ from autograder.serialize import encode
 
 _LOOK, _SOON = 0.05, 0.001  # seconds between two looks at whether a child has ended
 Work = Callable[[Path], Callable[[int], bytes]]  # for a folder, what does its jobs by their numbers
+
+
+_ours: set[int] = set()  # this process's ends of the pipes to its children
+_ending: list[int] = []  # children that have been ended, until that has been noted: they count as processes
 
 
 def reply_path(folder: Path, index: int) -> Path:
@@ -33,23 +38,47 @@ class Isolated:
         self._child = 0  # the process, where there is one
         self._tell = self._hear = -1  # pipes to and from it
 
-    def run(self, folder: Path, seconds: Sequence[float], *, patience: float | None = None) -> None:
+    def run(
+        self, folder: Path, seconds: Sequence[float], *, patience: float | None = None, goes_on: bool = True
+    ) -> bool:
         """Leave the bytes of `work(folder)(i)` in `reply_path(folder, i)` for every i in `range(len(seconds))`.
 
         `seconds[i]` is what job i may take. `patience` is the limit of the jobs that follow one which ran out of time:
-        a loop without end costs its time once, not once a job.
+        a loop without end costs its time once, not once a job. Returns whether one child has done them all; unless it
+        `goes_on`, no other is started: a child of this process would not be the same any more.
         """
-        limits, done = list(seconds), 0
+        limits, done, whole = list(seconds), 0, True
         while done < len(limits):
-            if not self._child:
-                self._fork()
+            self.start()
             with contextlib.suppress(BrokenPipeError):  # it has ended since; that shows in a moment
                 os.write(self._tell, json.dumps([str(folder), done, len(limits)]).encode() + b"\n")
             done, late = self._watch(done, limits, folder)
+            whole = whole and bool(self._child)
+            if not (whole or goes_on):
+                return False
             if late and patience is not None:
                 limits[done:] = [min(limit, patience) for limit in limits[done:]]
+        return whole
 
-    def end(self, *, ended: bool = False) -> None:
+    def start(self) -> None:
+        """Fork the child, unless it is there."""
+        if self._child:
+            return
+        _reap()
+        reading, self._tell = os.pipe()
+        self._hear, writing = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            os.close(self._tell)
+            os.close(self._hear)
+            for handle in _ours:  # of other children
+                os.close(handle)
+            _be_child(self._work, reading, writing)
+        os.close(reading)
+        os.close(writing)
+        _ours.update((self._tell, self._hear))
+
+    def end(self, *, ended: bool = False, wait: bool = True) -> None:
         """End the child and all that it started; a child that leaves its own group is ended by itself."""
         if not self._child:
             return
@@ -57,21 +86,12 @@ class Isolated:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 kill(self._child, signal.SIGKILL)
         if not ended:
-            os.waitpid(self._child, 0)
-        os.close(self._tell)
-        os.close(self._hear)
+            _ending.append(self._child)
+            _reap(wait=wait)
+        for handle in (self._tell, self._hear):
+            os.close(handle)
+            _ours.discard(handle)
         self._child = 0
-
-    def _fork(self) -> None:
-        reading, self._tell = os.pipe()
-        self._hear, writing = os.pipe()
-        self._child = os.fork()
-        if self._child == 0:
-            os.close(self._tell)
-            os.close(self._hear)
-            _be_child(self._work, reading, writing)
-        os.close(reading)
-        os.close(writing)
 
     def _watch(self, done: int, seconds: Sequence[float], folder: Path) -> tuple[int, bool]:
         """Wait until the jobs are done or the child has ended; returns how many have a reply, and whether one is late.
@@ -103,6 +123,14 @@ class Isolated:
         return done + 1, not ended
 
 
+def _reap(*, wait: bool = False) -> None:
+    for child in list(_ending):
+        with contextlib.suppress(ChildProcessError):
+            if not os.waitpid(child, 0 if wait else os.WNOHANG)[0]:
+                continue
+        _ending.remove(child)
+
+
 def run_isolated(
     work: Callable[[int], bytes], seconds: Sequence[float], folder: Path, *, patience: float | None = None
 ) -> None:
@@ -129,6 +157,7 @@ def _be_child(work: Work, told: int, done: int) -> None:
     """Do the jobs and end, without running anything of the parent's on the way out; a byte to `done` for each."""
     try:
         leave_the_parent()
+        gc.freeze()  # else each collection copies what it looks at
         with os.fdopen(told, "rb") as lines:
             for line in lines:
                 folder, first, count = json.loads(line)

@@ -60,6 +60,7 @@ class Examine(InCourse, ConfinedExecute):
         self._exams = [i for i, cell in enumerate(nb.cells) if self._is_exam(cell)]
         self._verdicts: dict[int, Verdict] = {}  # by the index of the exam's cell
         self._visible: dict[int, Replies] = {}  # what was answered to the visible cases, when nothing hidden was there
+        self._guarded: set[int] = set()  # those whose answers end, or may end, the child that holds their state
         self._seconds: dict[int, float] = {}
         self._began = time.monotonic()
         metadata = resources.setdefault("metadata", {})
@@ -154,13 +155,16 @@ class Examine(InCourse, ConfinedExecute):
             ask(key, key.visible, place, self._exam.place)
             seconds += seconds_for(key, key.visible)
         try:
-            if way == HELD and not self._call(seconds, "hold", place.parent):
+            hold = "hold_guarded" if index in self._guarded else "hold"
+            if way == HELD and not self._call(seconds, hold, place.parent):
                 self.log.warning("%s: the notebook's state could not be kept", key.sheet.slug)
             elif way == AT_ONCE and asks:
                 self._call(seconds, "answer_question", place)
         finally:
             if asks:
                 self._visible[index] = read(key, key.visible, place)
+                if self._visible[index].ended:
+                    self._guarded.add(index)
             self._seconds[index] = self._seconds.get(index, 0.0) + time.monotonic() - started
         if way != HELD:
             self._ask(index)
@@ -207,7 +211,9 @@ class Examine(InCourse, ConfinedExecute):
         try:
             asked = self._call(seconds_for(key, key.hidden), *calls[self._way(key)])
         finally:
-            if asked:
+            if not asked:
+                self._guarded.add(index)
+            else:
                 self._verdicts[index] = mark(key, self._visible.get(index, Replies({})), read(key, key.hidden, place))
                 self._seconds[index] = self._seconds.get(index, 0.0) + time.monotonic() - started
             shutil.rmtree(place.parent, ignore_errors=True)
