@@ -72,6 +72,13 @@ def test_when_time_is_up_cells_are_left_out_and_exams_are_asked(course: Path) ->
     assert scores(course)["slow"] == {**RIGHT, "toy_choice": 0.0}
 
 
+def test_an_answer_that_ends_its_process_over_one_hidden_case_is_asked_the_others(course: Path) -> None:
+    kills = "if x.ndim == 2 and double.__name__ == 'double':\n        os._exit(1)"
+    submit(course, "ends", quadruple=f"import os\ndef quadruple(x):\n    {kills}\n    return double(double(x))")
+    graded(course, "ends")
+    assert scores(course)["ends"] == RIGHT, "with the stand-in for double it ends nothing"
+
+
 def test_what_cells_write_beside_the_notebook_is_thrown_away(course: Path) -> None:
     assert not list(course.rglob("ran.txt"))
 

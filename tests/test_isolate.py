@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from autograder import isolate
-from autograder.isolate import reply_path, run_isolated
+from autograder.isolate import Isolated, reply_path, run_isolated
 from autograder.runners import as_data
 from autograder.serialize import decode, encode
 
@@ -207,3 +207,44 @@ def test_after_a_late_job_the_others_get_less_time(tmp_path: Path) -> None:
     assert replies[0]["failure"] == {"kind": "time", "seconds": 0.3}
     assert replies[1] == "done"
     assert replies[2]["failure"] == {"kind": "time", "seconds": 0.2}
+
+
+# -- one child for several folders -------------------------------------------------------------------------------------
+
+
+def test_a_child_keeps_its_state_from_folder_to_folder(tmp_path: Path) -> None:
+    counted: list[int] = []
+
+    def work(folder: Path) -> Callable[[int], bytes]:
+        return lambda job: encode([folder.name, counted.append(job) or len(counted)])
+
+    child = Isolated(work)
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+        assert child.run(folder, [LONG, LONG])
+    child.end()
+    found = [decode(reply_path(folder, job).read_bytes()) for folder in folders for job in range(2)]
+    assert found == [["first", 1], ["first", 2], ["second", 3], ["second", 4]]
+    assert counted == []
+
+
+@pytest.mark.parametrize("end", [lambda: os._exit(1), endless], ids=["crash", "loop"])
+def test_a_child_that_ends_is_replaced_only_where_it_may_be(tmp_path: Path, end: Callable[[], Any]) -> None:
+    child = Isolated(lambda _: lambda job: encode(end() if job == 1 else job))
+    assert not child.run(tmp_path, [LONG, 0.3, LONG], goes_on=False)
+    assert not reply_path(tmp_path, 2).exists()
+    assert not child.run(tmp_path, [LONG, 0.3, LONG])
+    assert decode(reply_path(tmp_path, 2).read_bytes()) == 2
+    child.end()
+
+
+def test_a_child_that_has_been_started_keeps_what_was_there_then(tmp_path: Path) -> None:
+    seen = ["before"]
+    child = Isolated(lambda _: lambda job: encode(seen[0]))
+    child.start()
+    seen[0] = "after"
+    assert child.run(tmp_path, [LONG])
+    child.end(wait=False)
+    assert decode(reply_path(tmp_path, 0).read_bytes()) == "before"
+    assert run_isolated(lambda job: b"", [], tmp_path) is None
