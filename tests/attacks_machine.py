@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import toycourse
-from attacks import CHOICE, DOUBLE, NO_DOUBLE, NO_QUADRUPLE, NOTHING, QUADRUPLE, RIGHT, SEND, Place, attack
+from attacks import CHOICE, DOUBLE, NO_DOUBLE, NO_QUADRUPLE, QUADRUPLE, RIGHT, SEND, Place, attack
 
 # -- hidden inputs -----------------------------------------------------------------------------------------------------
 
@@ -374,7 +374,7 @@ attack(
     "fork_bomb",
     "Start processes without end",
     "limits: a number of processes, of a user that no other kernel has",
-    {**NOTHING, "toy_choice": 1.0},  # no fork is needed for what is a value
+    NO_QUADRUPLE,  # the child that holds double is there already, and no fork is needed for what is a value
     quadruple=QUADRUPLE
     + """
 count = 0
