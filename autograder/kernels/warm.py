@@ -41,6 +41,7 @@ PRELOAD = (
     "torch",
     "numpy",
     "matplotlib.pyplot",
+    "transformers",
     "autograder.ask",
     "autograder.selfcheck",
     "autograder.devices:warm_up",
