@@ -41,6 +41,7 @@ PRELOAD = (
     "torch",
     "numpy",
     "matplotlib.pyplot",
+    "transformers",
     "autograder.ask",
     "autograder.selfcheck",
     "autograder.devices:warm_up",
@@ -59,6 +60,7 @@ _SHOWN_PREFIXES = ("LC_", "OMP_", "MKL_", "AUTOGRADER_", "NBGRADER_", "MPL")
 
 
 _MOMENT, _MOMENTS = 0.005, 200  # seconds between two looks at a kernel that is about to end, and how many
+_KNOCK = 5  # milliseconds between two tries to reach a kernel's sockets, which are not there at first; ZeroMQ's is 100
 _LARGEST_MESSAGE, _MESSAGES = 32 * 2**20, 8  # bytes of a message that a kernel sends, and how many may wait
 
 
@@ -279,6 +281,7 @@ class _Client(AsyncKernelClient):
         context = zmq.asyncio.Context()
         context.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
         context.setsockopt(zmq.RCVHWM, _MESSAGES)
+        context.setsockopt(zmq.RECONNECT_IVL, _KNOCK)
         return context
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
