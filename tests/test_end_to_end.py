@@ -1,4 +1,4 @@
-"""Chapter 1 once all the way round: `autograder demo` with nbgrader's own commands, on the real notebooks."""
+"""The chapters once all the way round: `autograder demo` with nbgrader's own commands, on the real notebooks."""
 
 import csv
 import io
@@ -136,6 +136,19 @@ class TestChapterOne:
         assert "…" not in shown, "nothing is cut off"
         assert all(result.student.id in shown for result in graded.results)
         assert str(graded.folder / "feedback") in shown
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("chapter", sorted(p.parent.name for p in ROOT.glob("solutions/*/demo.toml"))[1:])
+def test_every_submission_of_a_later_chapter_gets_what_it_deserves(chapter: str, tmp_path: Path) -> None:
+    demo = make_demo(ROOT, tmp_path / "demo", chapter, "ja", _console())
+    assert {result.student.id: result.differs for result in demo.results if not result.matches} == {}
+    full = sum(demo.exercises[slug].points for slug in demo.slugs)
+    assert _result(demo, fill="right").total == full
+    assert _result(demo, fill="otherwise").total == full
+    assert _result(demo, fill="blank").total == 0
+    assert len({each.mistake for result in demo.results for each in result.got.values() if each.mistake}) >= 5
 
 
 def _words(html: str) -> str:
