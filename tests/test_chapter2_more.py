@@ -44,7 +44,7 @@ class HuggingFace(nn.Module):
         return logits
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 7, 21, 38])  # of 40, six end some rows and not all at once
 def test_greedy_decoding_writes_what_transformers_generates(seed: int) -> None:
     torch.manual_seed(seed)
     ids = {"pad_token_id": 3, "bos_token_id": 5, "eos_token_id": 3, "decoder_start_token_id": 5}
@@ -59,7 +59,7 @@ def test_greedy_decoding_writes_what_transformers_generates(seed: int) -> None:
     ours = reference("greedy_decode")(HuggingFace(model), source, max_len=14, bos=5, eos=3)
     torch.testing.assert_close(ours, theirs[:, 1:])
     ended = (ours == 3).any(dim=1)
-    assert 0 < ended.sum(), "a model that never ends a row tests nothing"
+    assert ended.sum() > 0, "a model that never ends a row tests nothing"
 
 
 def test_the_toy_translator_writes_backwards_and_starts_again() -> None:

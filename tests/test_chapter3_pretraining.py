@@ -26,7 +26,7 @@ freeze_encoder, encode_pair, mask_tokens, masked_lm_loss, next_sentence_pairs = 
     EXERCISES[slug].answers[slug] for slug in SLUGS
 )
 
-WORDS = "the tea is hot and we wait for it to cool".split()
+WORDS = ["the", "tea", "is", "hot", "and", "we", "wait", "for", "it", "to", "cool"]
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 VOCABULARY = {token: number for number, token in enumerate(TOKENS)}
 

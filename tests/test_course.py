@@ -302,7 +302,7 @@ def test_pythons_documentation_is_long_english_and_always_the_same(printed: Prin
 def test_a_text_of_the_folder(folder: Path, printed: Printed) -> None:
     path = write(folder / "wikitext-2/wiki.valid.tokens", " = Lobsters = \r\n \r\n They are <unk> .\r\n")
     assert load_text("wikitext-2") == " = Lobsters = \n \n They are <unk> .\n"
-    assert printed() == [f"wikitext-2: 38 characters in 3 lines, from {path}."]
+    assert printed() == [f"wikitext-2: 35 characters in 3 lines, from {path}."]
     write(folder / "wikitext-2/train.txt", b"\xff")
     assert "line 1: this is not UTF-8" in the_error(lambda: load_text("wikitext-2"))
     (folder / "tinyshakespeare").mkdir()

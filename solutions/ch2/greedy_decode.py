@@ -90,7 +90,9 @@ def _(make: Make) -> Trial:
     return translating(make, [4, 1, 6], max_len=4)
 
 
-@exercise.hidden(en="rows that end at different times, with other ids", ja="行ごとに終わる時点が違う場合（id も別）", weight=2)
+@exercise.hidden(
+    en="rows that end at different times, with other ids", ja="行ごとに終わる時点が違う場合（id も別）", weight=2
+)
 def _(make: Make) -> Trial:
     return translating(make, [2, 5, 1, 3, 4], max_len=11, vocab_size=10, pad=6, bos=4, eos=3)
 

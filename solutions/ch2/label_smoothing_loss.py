@@ -44,6 +44,7 @@ exercise = Exercise(
     equivalent={
         "losses = -(1 - epsilon) * right - epsilon * log_probs.mean()": "the mean of all entries, taken once for each "
         "token, adds up to the same sum",
+        "log_probs = F.log_softmax(logits[keep])": "for two dimensions PyTorch takes the last one, with a warning",
     },
 )
 
@@ -83,13 +84,17 @@ def _(make: Make) -> dict[str, object]:
     return {"logits": make.normal(2, 3, 5), "target": torch.full((2, 3), 4), "epsilon": 0.1, "pad_id": 4}
 
 
-@exercise.hidden(en="more sentences, with another padding id", ja="文の数とパディングの id を変えて", weight=2, **SINGLE)
+@exercise.hidden(
+    en="more sentences, with another padding id", ja="文の数とパディングの id を変えて", weight=2, **SINGLE
+)
 def _(make: Make) -> dict[str, object]:
     logits, target = sentences(make, [2, 5, 1, 4], classes=7, pad_id=3)
     return {"logits": logits, "target": target, "epsilon": 0.3, "pad_id": 3}
 
 
-@exercise.hidden(en="a single token, and very large scores", ja="トークンが一つだけで、スコアが非常に大きい場合", **SINGLE)
+@exercise.hidden(
+    en="a single token, and very large scores", ja="トークンが一つだけで、スコアが非常に大きい場合", **SINGLE
+)
 def _(make: Make) -> dict[str, object]:
     target = torch.tensor([[1, 5, 1]])
     return {"logits": make.normal(1, 3, 8, scale=1e4), "target": target, "epsilon": 0.2, "pad_id": 1}

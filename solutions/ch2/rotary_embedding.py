@@ -43,6 +43,9 @@ exercise = Exercise(
     objectives=["2.2"],
     title_en="Rotary position embedding",
     title_ja="回転位置埋め込み",
+    equivalent={
+        "even = torch.arange(0, x.size(-1), 2)": "angles in single precision are right, and nothing is moved",
+    },
 )
 
 # Angles are often computed in single precision, which is right: 1e-7 of an angle of some tens.
@@ -76,7 +79,11 @@ def _(make: Make) -> dict[str, object]:
 
 
 @exercise.hidden(
-    en="positions that begin later, and the gradient", ja="途中から始まる位置と、勾配", weight=2, gradients=True, **SINGLE
+    en="positions that begin later, and the gradient",
+    ja="途中から始まる位置と、勾配",
+    weight=2,
+    gradients=True,
+    **SINGLE,
 )
 def _(make: Make) -> dict[str, object]:
     return {"x": make.normal(3, 2, 4, 10), "positions": torch.arange(4) + make.integers(5, 30)}
@@ -102,8 +109,8 @@ def _exponents(x: Tensor) -> Tensor:
 @exercise.mistake(
     en="Feature i is paired with feature i + dim/2, not with its neighbour.",
     ja="特徴 i を、隣の特徴ではなく特徴 i + dim/2 と組にしています。",
-    hint_en="Llama's code does it like this, the paper and this course do not. Which two features make up pair 0 in the "
-    "docstring?",
+    hint_en="Llama's code does it like this, the paper and this course do not. Which two features make up pair 0"
+    " in the docstring?",
     hint_ja="Llama の実装はこの方式ですが、元の論文とこの教材は違います。docstring では、対 0 はどの二つの特徴ですか。",
 )
 def halves_paired(x: Tensor, positions: Tensor, theta: float = 10000) -> Tensor:

@@ -23,7 +23,8 @@ exercise.misconception(
     ja="スコアは距離だけで決まり、どちらが先に並んでいるかは関係がないと考えています。",
     hint_en="The cosine of the angle does not change with its sign. But what if q and k did not point the same way to "
     "begin with?",
-    hint_ja="角度の符号を変えても、その余弦は変わりません。しかし、q と k がもともと違う向きを指していたらどうでしょうか。",
+    hint_ja="角度の符号を変えても、その余弦は変わりません。"
+    "しかし、q と k がもともと違う向きを指していたらどうでしょうか。",
 )
 exercise.misconception(
     "d",

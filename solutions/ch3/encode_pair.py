@@ -61,7 +61,10 @@ def _(make: Make) -> dict[str, object]:
     return {"a": [7, 8, 9], "b": [5, 6], "cls_id": 2, "sep_id": 3, "pad_id": 0, "max_len": 10}
 
 
-@exercise.visible(en="the marks have other ids, and the second sentence is longer", ja="特殊トークンの ID が違い、二つ目の文のほうが長い場合")
+@exercise.visible(
+    en="the marks have other ids, and the second sentence is longer",
+    ja="特殊トークンの ID が違い、二つ目の文のほうが長い場合",
+)
 def _(make: Make) -> dict[str, object]:
     return {**sentences(make, 2, 4), "cls_id": 10, "sep_id": 12, "pad_id": 1, "max_len": 12}
 
@@ -73,7 +76,7 @@ def _(make: Make) -> dict[str, object]:
 
 @exercise.hidden(en="a row with padding", ja="パディングのある場合")
 def _(make: Make) -> dict[str, object]:
-    return {**sentences(make, 3, 6), "cls_id": 11, "sep_id": 8, "pad_id": 5, "max_len": 17}
+    return {**sentences(make, 3, 6), "cls_id": 11, "sep_id": 8, "pad_id": 5, "max_len": 27}
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------------

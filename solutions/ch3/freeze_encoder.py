@@ -1,6 +1,5 @@
 """Freezing the lower part of a pretrained encoder (after Howard and Ruder, 2018; Lee, Tang and Lin, 2019)."""
 
-
 from torch import nn
 
 from autograder.exercise import Exercise

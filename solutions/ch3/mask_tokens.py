@@ -56,6 +56,7 @@ def mask_tokens(
 
 
 _NEVER = "a draw is exactly on the boundary less than once in ten million"
+_PRODUCT = "the product of booleans is their conjunction"
 exercise = Exercise(
     mask_tokens,
     points=4,
@@ -66,6 +67,10 @@ exercise = Exercise(
         "chosen = (uniform() <= probability) & ~special": _NEVER,
         "inputs = ids.masked_fill(chosen & (kind <= 0.8), mask_id)": _NEVER,
         "inputs = torch.where(chosen & (kind > 0.9), words(), inputs)": _NEVER,
+        "chosen = (uniform() < probability) * ~special": _PRODUCT,
+        "inputs = ids.masked_fill(chosen * (kind < 0.8), mask_id)": _PRODUCT,
+        "inputs = torch.where(chosen * (kind >= 0.9), words(), inputs)": _PRODUCT,
+        "special = torch.isin(ids, torch.tensor(special_ids))": "on the CPU, where mutants run, ids are there anyway",
     },
 )
 
@@ -111,7 +116,8 @@ def _(make: Make) -> Trial:
 
 
 _FORM = Text(
-    "inputs and labels must both have the shape of ids.", "inputs と labels は、どちらも ids と同じ形状でなければなりません。"
+    "inputs and labels must both have the shape of ids.",
+    "inputs と labels は、どちらも ids と同じ形状でなければなりません。",
 )
 _NO_MARK = Text(
     "labels must be -100 where no token was chosen.", "選ばれなかった位置の labels は -100 でなければなりません。"
@@ -122,7 +128,8 @@ _LABELS = Text(
     "選ばれた位置の labels が、もとのトークンになっていません。",
 )
 _SHARE = Text(
-    "the share of tokens that are chosen does not fit the probability.", "選ばれたトークンの割合が probability と合いません。"
+    "the share of tokens that are chosen does not fit the probability.",
+    "選ばれたトークンの割合が probability と合いません。",
 )
 _UNTOUCHED = Text("tokens that were not chosen are changed.", "選ばれていないトークンが変わっています。")
 _ALL = Text(
@@ -134,7 +141,8 @@ _MASKED = Text(
     "選ばれたトークンのうち、mask_id になったものの割合が 80 % ではありません。",
 )
 _NONE_KEPT = Text(
-    "none of the tokens with a label stays as it is.", "ラベルの付いたトークンに、そのまま残ったものが一つもありません。"
+    "none of the tokens with a label stays as it is.",
+    "ラベルの付いたトークンに、そのまま残ったものが一つもありません。",
 )
 _KEPT = Text(
     "of the chosen tokens, the share that stays as it is is not 10 %.",
@@ -201,7 +209,12 @@ def fate(inputs: Mapping[str, Any], expected: Any, actual: Any) -> Text | None:
     return None if inside and spread else _WORDS
 
 
-@exercise.hidden(en="which of many tokens are chosen, and their labels", ja="多数のトークンからの選び方とラベル", judge=choice, again=False)
+@exercise.hidden(
+    en="which of many tokens are chosen, and their labels",
+    ja="多数のトークンからの選び方とラベル",
+    judge=choice,
+    again=False,
+)
 def _(make: Make) -> dict[str, Any]:
     return text(make, 0.15)
 

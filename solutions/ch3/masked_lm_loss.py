@@ -74,7 +74,9 @@ def _(make: Make) -> dict[str, Tensor]:
     return scored(make, 4, 7, 6)
 
 
-@exercise.hidden(en="scores as large as ±1000, and a single label", ja="±1000 ほどの大きなスコアで、ラベルが一つだけの場合")
+@exercise.hidden(
+    en="scores as large as ±1000, and a single label", ja="±1000 ほどの大きなスコアで、ラベルが一つだけの場合"
+)
 def _(make: Make) -> dict[str, Tensor]:
     logits, labels = make.normal(2, 5, 4), torch.full((2, 5), -100)
     logits[1, 3] += torch.tensor([1000.0, -1000.0, 300.0, -50.0])
@@ -125,7 +127,8 @@ def rows_averaged(logits: Tensor, labels: Tensor) -> Tensor:
     en="Where nothing has a label, the loss is nan: 0 is divided by 0.",
     ja="ラベルが一つもないとき、0 を 0 で割って損失が nan になっています。",
     hint_en="Short sentences at 15 %: a small batch may have no label at all. What keeps a divisor away from 0?",
-    hint_ja="短い文が少しだけのバッチでは、15 % の確率だと、ラベルが一つもないことがあります。割る数が 0 にならないように"
+    hint_ja="短い文が少しだけのバッチでは、15 % の確率だと、ラベルが一つもないことがあります。"
+    "割る数が 0 にならないように"
     "するには、どうすればよいでしょうか。",
 )
 def nan_over_nothing(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The pairs of next sentence prediction (Devlin et al., 2019, section 3.1, task 2)."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,8 @@ _SWAPPED = Text(
     "ラベルが逆です。二つ目が本当に次の文なら 0 です。",
 )
 _LABELS = Text(
-    "labels do not say which second sentences are the next ones.", "ラベルが、二つ目が次の文かどうかを正しく表していません。"
+    "labels do not say which second sentences are the next ones.",
+    "ラベルが、二つ目が次の文かどうかを正しく表していません。",
 )
 _PATTERN = Text(
     "the coin is not thrown anew for each pair: the labels follow a pattern.",
@@ -139,8 +141,8 @@ def firsts(inputs: Mapping[str, Any], expected: Any, actual: Any) -> Text | None
     return None if [row[:2] for row in rows] == wanted else _COUNT
 
 
-# The two large cases have 1,794 pairs: shares of them have a standard deviation of 0.012. Bounds on frequencies are more
-# than 6.5 standard deviations of a right answer: less than once in 10^10.
+# The two large cases have 1,794 pairs: shares of them have a standard deviation of 0.012. Bounds on frequencies
+# are more than 6.5 standard deviations of a right answer: less than once in 10^10.
 
 
 def coin(inputs: Mapping[str, Any], expected: Any, actual: Any) -> Text | None:
@@ -258,7 +260,7 @@ def from_any_document(documents: Documents, generator: torch.Generator) -> Pairs
 def across_documents(documents: Documents, generator: torch.Generator) -> Pairs:
     sentences = [(number, sentence) for number, document in enumerate(documents) for sentence in document]
     pairs, labels = [], []
-    for (number, first), (_, following) in zip(sentences, sentences[1:], strict=False):
+    for (number, first), (_, following) in itertools.pairwise(sentences):
         label = below(2, generator)
         pairs.append((first, elsewhere(documents, number, generator) if label else following))
         labels.append(label)
@@ -325,10 +327,12 @@ def next_sentence_pairs_by(documents: Documents, wrong: Any, generator: torch.Ge
 
 @exercise.mistake(
     en="The generator is not used: the draws come from the global one, and cannot be repeated by whoever calls.",
-    ja="generator を使っていません。乱数がグローバルな生成器から引かれているので、呼び出した側が同じ結果を再現できません。",
+    ja="generator を使っていません。乱数がグローバルな生成器から引かれているので、"
+    "呼び出した側が同じ結果を再現できません。",
     hint_en="The helper draw(n) draws from the generator that was handed over. Where do random.random and torch.rand "
     "draw from?",
-    hint_ja="用意された draw(n) は、渡された generator から引きます。random.random や torch.rand はどこから引くでしょうか。",
+    hint_ja="用意された draw(n) は、渡された generator から引きます。"
+    "random.random や torch.rand はどこから引くでしょうか。",
 )
 def global_generator(documents: Documents, generator: torch.Generator) -> Pairs:
     pairs, labels = [], []
@@ -348,7 +352,7 @@ def any_other_sentence(documents: Documents, generator: torch.Generator) -> Pair
     pairs = [
         (number, first, following)
         for number, document in enumerate(documents)
-        for first, following in zip(document[:-1], document[1:], strict=True)
+        for first, following in itertools.pairwise(document)
     ]
     labels = torch.randint(2, (len(pairs),), generator=generator, device=generator.device).tolist()
     found = []
