@@ -171,8 +171,10 @@ def better(first: Verdict, second: Verdict) -> Verdict:
 def carried(alone: Verdict, helped: Verdict, earlier: Iterable[str]) -> Verdict:
     """The better of two verdicts: with the student's own earlier answers, and with stand-ins for them.
 
-    Where the stand-ins made the difference, a remark says so: an error costs its marks once, where it was made.
+    Of equals it is the one that names a mistake, which a wrong earlier answer may have hidden. Where the stand-ins made
+    the difference, a remark says so: an error costs its marks once, where it was made.
     """
-    if better(alone, helped) is alone:
+    tells_more = helped.rank == alone.rank and alone.mistake is None and helped.mistake is not None
+    if better(alone, helped) is alone and not tells_more:
         return alone
     return replace(helped, remarks=(*helped.remarks, Finding("carried", {"names": ", ".join(earlier)})))

@@ -1,5 +1,6 @@
 """Chapter 2, layers, model and training: the references against PyTorch itself; errors cost their marks once."""
 
+import re
 from typing import Any
 
 import pytest
@@ -236,6 +237,20 @@ def test_a_wrong_causal_mask_costs_the_batch_nothing() -> None:
     verdict = judge_here(make_key(exercise, seed=4), namespace)
     assert verdict.status == "right"
     assert [remark.kind for remark in verdict.remarks] == ["carried"]
+
+
+def test_a_mistake_is_named_beside_a_wrong_causal_mask() -> None:
+    exercise = EXERCISES["shift_right_batch"]
+    right = exercise.blank()["shift_right_batch"]
+    source = re.sub(r"    labels = labels.masked_fill.*", "    labels = inputs.masked_fill(inputs == pad, -100)", right)
+    assert source != right
+    namespace: dict[str, Any] = {"Tensor": Tensor, "F": F, "torch": torch}
+    namespace["causal_mask"] = lambda time: torch.ones(time, time, dtype=torch.bool).triu()
+    exec(source, namespace)
+    verdict = judge_here(make_key(exercise, seed=4), namespace)
+    assert verdict.fraction == 0
+    assert verdict.mistake is not None
+    assert verdict.mistake.name == "not_shifted"
 
 
 # -- what a learner sees -----------------------------------------------------------------------------------------------
