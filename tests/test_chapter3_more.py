@@ -9,9 +9,11 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import peft
 import pytest
 import torch
 import torch.nn.functional as F
+import transformers
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -91,7 +93,6 @@ def test_a_merged_layer_computes_the_same_and_leaves_the_module_as_it_was(bias: 
 
 
 def test_lora_equals_peft() -> None:
-    peft = pytest.importorskip("peft")
     module = adapted(6, 4, rank=3, alpha=7.5)
     theirs = peft.get_peft_model(
         nn.Sequential(copy.deepcopy(module.linear)), peft.LoraConfig(r=3, lora_alpha=7.5, target_modules=["0"])
@@ -103,7 +104,6 @@ def test_lora_equals_peft() -> None:
 
 
 def test_lora_in_a_real_encoder_changes_nothing_at_first_and_can_be_merged_away() -> None:
-    transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=50, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=48
@@ -182,7 +182,6 @@ def test_truncation_equals_that_of_transformers_python_tokenizers(tmp_path: Path
 
 def test_fast_tokenizers_differ_in_who_keeps_the_odd_place_and_in_nothing_else() -> None:
     tokenizers = pytest.importorskip("tokenizers")
-    transformers = pytest.importorskip("transformers")
     words = {f"w{i}": i for i in range(200)} | {"[UNK]": 200}
     model = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
     model.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
