@@ -5,10 +5,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import transformers
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from toycourse import ROOT, nbgrader
 
+from autograder.course.models import DEFAULT
 from autograder.render import MIME
 from autograder.sync import sync_chapters
 
@@ -17,7 +19,7 @@ names = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.pare
 
 
 def _run(nb: NotebookNode, folder: Path) -> NotebookNode:
-    client = NotebookClient(nb, timeout=120, allow_errors=True, resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(nb, timeout=600, allow_errors=True, resources={"metadata": {"path": str(folder)}})
     return client.execute()
 
 
@@ -37,8 +39,25 @@ def test_source_notebooks_are_committed_clean(path: Path) -> None:
     nbformat.validate(nb)
 
 
+@pytest.fixture
+def small_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with short sentences and a tiny encoder: what notebooks train for minutes otherwise takes seconds."""
+    (tmp_path / "sst2").mkdir()
+    for split, count in (("train", 256), ("validation", 40)):
+        rows = [f"{'good' if n % 2 else 'bad'} number {n}\t{n % 2}" for n in range(count)]
+        (tmp_path / "sst2" / f"{split}.tsv").write_text("\n".join(["sentence\tlabel", *rows]), encoding="utf-8")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "number", *map(str, range(10))]
+    (tmp_path / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    size = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
+    model = tmp_path / DEFAULT
+    transformers.BertModel(transformers.BertConfig(vocab_size=len(words), **size)).save_pretrained(model)
+    transformers.BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(model)
+    monkeypatch.setenv("AUTOGRADER_DATA", str(tmp_path))
+
+
 @pytest.mark.slow
 @names
+@pytest.mark.usefixtures("small_sources")
 def test_a_source_notebook_runs_from_top_to_bottom_without_a_warning(path: Path) -> None:
     nb = _run(nbformat.read(path, as_version=4), path.parent)
     for output in _outputs(nb):
