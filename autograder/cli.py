@@ -60,7 +60,7 @@ def sync(
 @app.command()
 def new(
     chapter: Annotated[str, typer.Argument(help="The chapter, such as ch1.")],
-    slug: Annotated[str, typer.Argument(help="The exercise's name, such as rotary_embedding.")],
+    slug: Annotated[str, typer.Argument(help="The exercise's name, such as attention_distance.")],
     notebook: Annotated[str | None, typer.Option(help="The notebook that gets its cells.")] = None,
     root: Root = Path(),
 ) -> None:

@@ -1,5 +1,6 @@
 """The makers of the demo class: every submission is what its description says, without a kernel."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -379,12 +380,12 @@ def test_the_real_class_is_what_the_table_will_say(chapter: str) -> None:
     students = read_class(ROOT / "solutions" / chapter / "demo.toml", exercises, list(release))
     notebooks = {name: exercises_in(nb, exercises) for name, nb in release.items()}
     keys = {slug: make_key(exercise, 3) for slug, exercise in exercises.items()}
-    assert len(students) >= 14
+    assert len(students) >= 10
     mistaken = {(slug, name) for student in students for slug, name in (student.mistakes or {}).items()}
     assert len(mistaken) >= 5
-    by_kind = {damage.kind for student in students for damage in student.damage}
-    assert by_kind == set(DAMAGES), "every kind of damage is tried"
-    assert {student.fill for student in students} == set(FILLS), "every fill is tried"
+    if chapter == REAL[0]:  # what happens to homework is tried on one chapter
+        assert {damage.kind for student in students for damage in student.damage} == set(DAMAGES)
+        assert {student.fill for student in students} == set(FILLS)
     for student in students:
         if student.fill not in ("blank", "half") and not student.damage:
             deserved = deserves(student, notebooks, keys)
@@ -406,7 +407,7 @@ def test_every_alternative_and_mistake_of_the_real_chapters_can_be_handed_in(cha
         for other in (*exercise.alternatives, *exercise.mistakes):
             sources = [written(exercise, name, other.answers[name], given[slug]) for name in exercise.answers]
             stand_ins = {name: resolve(target) for name, target in exercise.stand_ins.items()}
-            namespace = {**stand_ins, **_namespace()}
+            namespace = {**stand_ins, **_namespace(*map(_imports, notebooks))}
             for source in sources:
                 exec(source, namespace)
             verdict = judge_here(key, namespace)
@@ -417,12 +418,19 @@ def test_every_alternative_and_mistake_of_the_real_chapters_can_be_handed_in(cha
                 assert verdict.mistake.name == other.name, slug
 
 
+def _imports(nb: NotebookNode) -> str:
+    """What the given cells of a notebook import."""
+    given = [c.source for c in nb.cells if c.cell_type == "code" and "demonstration" not in c.metadata.get("tags", [])]
+    nodes = [node for source in given for node in ast.parse(source).body]
+    return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)))
+
+
 def _scores(
     student: Student, release: dict[str, NotebookNode], chapter: dict[str, Exercise], keys: dict[str, Key]
 ) -> dict[str, float]:
     """The marks of a submission whose answer cells are run here; cells that fail are passed over, as a kernel does."""
     (data,) = hand_in(student, release, chapter).values()
-    namespace = _namespace()
+    namespace = _namespace(*map(_imports, release.values()))
     for cell in nbformat.reads(data.decode(), as_version=4).cells:
         if cell.metadata.get("nbgrader", {}).get("solution") and cell.cell_type == "code":
             try:

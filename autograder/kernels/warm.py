@@ -59,8 +59,7 @@ _SHOWN = ("PATH", "LANG", "LANGUAGE", "TZ", "PYTHONPATH", "PYTHONWARNINGS", "LD_
 _SHOWN_PREFIXES = ("LC_", "OMP_", "MKL_", "AUTOGRADER_", "NBGRADER_", "MPL")
 
 
-_MOMENT, _MOMENTS = 0.005, 200  # seconds between two looks at a kernel that is about to end, and how many
-_KNOCK = 5  # milliseconds between two tries to reach a kernel's sockets, which are not there at first; ZeroMQ's is 100
+_MOMENT, _MOMENTS = 0.005, 200  # seconds between two looks at a kernel that is about to end or begin, and how many
 _LARGEST_MESSAGE, _MESSAGES = 32 * 2**20, 8  # bytes of a message that a kernel sends, and how many may wait
 
 
@@ -281,8 +280,16 @@ class _Client(AsyncKernelClient):
         context = zmq.asyncio.Context()
         context.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
         context.setsockopt(zmq.RCVHWM, _MESSAGES)
-        context.setsockopt(zmq.RECONNECT_IVL, _KNOCK)
         return context
+
+    def start_channels(self, *args: Any, **options: Any) -> None:
+        """Connect once the kernel's sockets are there: ZeroMQ would try again only after a tenth of a second."""
+        sockets = [f"{self.ip}-{port}" for port in (self.shell_port, self.iopub_port, self.control_port)]
+        for _ in range(_MOMENTS):
+            if self.transport != "ipc" or all(map(os.path.exists, sockets)):
+                break
+            time.sleep(_MOMENT)
+        super().start_channels(*args, **options)
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
         """Wait until the kernel answers on both channels. Raises RuntimeError when it has ended, or is late."""

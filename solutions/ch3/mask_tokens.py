@@ -399,15 +399,15 @@ def token_by_token(
     first, second = (torch.rand(ids.shape, generator=generator, device=generator.device).tolist() for _ in range(2))
     inputs, labels = ids.tolist(), torch.full_like(ids, -100).tolist()
     for row, tokens in enumerate(ids.tolist()):
-        for column, token in enumerate(tokens):
-            if token in special_ids or first[row][column] >= probability:
+        for place, token in enumerate(tokens):
+            if token in special_ids or first[row][place] >= probability:
                 continue
-            labels[row][column] = token
-            if second[row][column] < 0.8:
-                inputs[row][column] = mask_id
-            elif second[row][column] < 0.9:
+            labels[row][place] = token
+            if second[row][place] < 0.8:
+                inputs[row][place] = mask_id
+            elif second[row][place] < 0.9:
                 drawn = torch.randint(vocab_size, (1,), generator=generator, device=generator.device)
-                inputs[row][column] = int(drawn)
+                inputs[row][place] = int(drawn)
     return torch.tensor(inputs, device=ids.device), torch.tensor(labels, device=ids.device)
 
 
