@@ -140,8 +140,9 @@ class TestChapterOne:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("chapter", sorted(p.parent.name for p in ROOT.glob("solutions/*/demo.toml"))[1:])
-def test_every_submission_of_a_later_chapter_gets_what_it_deserves(chapter: str, tmp_path: Path) -> None:
+def test_every_submission_of_the_latest_chapter_gets_what_it_deserves(tmp_path: Path) -> None:
+    """The classes of those between are judged without nbgrader, in a fraction of the time, by tests/test_democlass.py."""
+    chapter = max(path.parent.name for path in ROOT.glob("solutions/*/demo.toml"))
     demo = make_demo(ROOT, tmp_path / "demo", chapter, "ja", _console())
     assert {result.student.id: result.differs for result in demo.results if not result.matches} == {}
     full = sum(demo.exercises[slug].points for slug in demo.slugs)
