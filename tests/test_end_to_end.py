@@ -141,7 +141,7 @@ class TestChapterOne:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_every_submission_of_the_latest_chapter_gets_what_it_deserves(tmp_path: Path) -> None:
-    """The classes of those between are judged without nbgrader, in a fraction of the time, by tests/test_democlass.py."""
+    """Those between are judged without nbgrader, in a fraction of the time, by tests/test_democlass.py."""
     chapter = max(path.parent.name for path in ROOT.glob("solutions/*/demo.toml"))
     demo = make_demo(ROOT, tmp_path / "demo", chapter, "ja", _console())
     assert {result.student.id: result.differs for result in demo.results if not result.matches} == {}
