@@ -109,8 +109,8 @@ class Verdict:
         return self.points if self.fraction == 1.0 else min(self.points, round(float(self.points * self.fraction), 2))
 
     @property
-    def rank(self) -> tuple[float, int]:
-        return self.fraction, self.passed
+    def rank(self) -> tuple[float, int, bool]:
+        return self.fraction, self.passed, self.mistake is not None
 
     @property
     def status(self) -> str:
@@ -164,17 +164,16 @@ class Verdict:
 
 
 def better(first: Verdict, second: Verdict) -> Verdict:
-    """The verdict with more marks; with more right cases where the marks are equal; the first of equals."""
+    """The verdict with more marks; of equals, with more right cases; then one that names a mistake; then the first."""
     return second if second.rank > first.rank else first
 
 
 def carried(alone: Verdict, helped: Verdict, earlier: Iterable[str]) -> Verdict:
     """The better of two verdicts: with the student's own earlier answers, and with stand-ins for them.
 
-    Of equals it is the one that names a mistake, which a wrong earlier answer may have hidden. Where the stand-ins made
-    the difference, a remark says so: an error costs its marks once, where it was made.
+    Where the stand-ins made the difference, a remark says so: an error costs its marks once, where it was made. They
+    do, too, where a wrong earlier answer had hidden which mistake it is.
     """
-    tells_more = helped.rank == alone.rank and alone.mistake is None and helped.mistake is not None
-    if better(alone, helped) is alone and not tells_more:
+    if better(alone, helped) is alone:
         return alone
     return replace(helped, remarks=(*helped.remarks, Finding("carried", {"names": ", ".join(earlier)})))

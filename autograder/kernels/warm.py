@@ -60,7 +60,6 @@ _SHOWN_PREFIXES = ("LC_", "OMP_", "MKL_", "AUTOGRADER_", "NBGRADER_", "MPL")
 
 
 _MOMENT, _MOMENTS = 0.005, 200  # seconds between two looks at a kernel that is about to end or begin, and how many
-_UNMENDED = 30_000  # milliseconds until a connection that was cut is made again
 _LARGEST_MESSAGE, _MESSAGES = 32 * 2**20, 8  # bytes of a message that a kernel sends, and how many may wait
 
 
@@ -281,7 +280,6 @@ class _Client(AsyncKernelClient):
         context = zmq.asyncio.Context()
         context.setsockopt(zmq.MAXMSGSIZE, _LARGEST_MESSAGE)
         context.setsockopt(zmq.RCVHWM, _MESSAGES)
-        context.setsockopt(zmq.RECONNECT_IVL, _UNMENDED)  # else nothing tells that a message was too large
         return context
 
     def start_channels(self, *args: Any, **options: Any) -> None:
