@@ -18,6 +18,7 @@ import pytest
 import torch
 import transformers
 from toycourse import ROOT
+from toymodels import save_tiny_bert
 
 from autograder import selfcheck
 from autograder.course import load_sentiment, load_text, messages, pretrained_encoder, pretrained_tokenizer, sources
@@ -450,14 +451,7 @@ def test_a_hub_that_answers(monkeypatch: pytest.MonkeyPatch, printed: Printed) -
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
     """A tiny encoder's folder, as `save_pretrained` writes it."""
-    place = tmp_path / "toy"
-    config = transformers.BertConfig(
-        vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
-    )
-    transformers.BertModel(config).half().save_pretrained(place)
-    words = write(tmp_path / "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\njoy\nbore\n.\n")
-    transformers.BertTokenizerFast(str(words)).save_pretrained(place)
-    return place
+    return save_tiny_bert(tmp_path / "toy", ["a", "joy", "bore", "."], dtype=torch.half)
 
 
 def test_the_default_encoder_comes_from_its_package(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:

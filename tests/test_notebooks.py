@@ -5,10 +5,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import transformers
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from toycourse import ROOT, nbgrader
+from toymodels import save_tiny_bert
 
 from autograder.course.models import DEFAULT
 from autograder.render import MIME
@@ -46,12 +46,8 @@ def small_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for split, count in (("train", 256), ("validation", 40)):
         rows = [f"{'good' if n % 2 else 'bad'} number {n}\t{n % 2}" for n in range(count)]
         (tmp_path / "sst2" / f"{split}.tsv").write_text("\n".join(["sentence\tlabel", *rows]), encoding="utf-8")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "number", *map(str, range(10))]
-    (tmp_path / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
-    size = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
-    model = tmp_path / DEFAULT
-    transformers.BertModel(transformers.BertConfig(vocab_size=len(words), **size)).save_pretrained(model)
-    transformers.BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(model)
+    words = ["good", "bad", "number", *map(str, range(10))]
+    save_tiny_bert(tmp_path / DEFAULT, words, width=48, layers=2, heads=4, inner=96)
     monkeypatch.setenv("AUTOGRADER_DATA", str(tmp_path))
 
 
