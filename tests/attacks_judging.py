@@ -487,7 +487,7 @@ ran()
 )
 _FLOODS = {
     "flood_many": ("Print a million lines", "for i in range(10**6): print('line', i)"),
-    "flood_one": ("Print 100 million characters at once", "print('x' * 100_000_000)"),
+    "flood_one": ("Print 300 million characters at once", "print('x' * 300_000_000)"),
     "flood_stderr": ("Print 100 million characters on stderr", "sys.stderr.write('x' * 10**8)"),
     "flood_displays": (
         "Show 2,000 displays of 100,000 characters",

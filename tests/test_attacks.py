@@ -38,7 +38,7 @@ SECRET, TOKEN = "secret-beside-4e1d", "secret-token-58aa"
 NEIGHBOUR = "neighbours-note-91c2"
 CANARIES = (SECRET, TOKEN, NEIGHBOUR, "canary-7f3a", "BEGIN HIDDEN TESTS")  # the last is in every exam's source
 MIB = 2**20
-BOUNDS = {"memory": 2560, "processes": 100, "file": 32, "disk": 64}  # smaller ones are reached sooner
+BOUNDS = {"memory": 3072, "processes": 100, "file": 32, "disk": 64}  # smaller ones are reached sooner
 CONFIG = "".join(f"c.Sandbox.{name} = {value}\n" for name, value in BOUNDS.items()) + "c.Execute.timeout = 10\n"
 # nbgrader writes these when it grades
 _GRADED = ("student", "submitted_assignment", "submitted_notebook", "grade", "comment", "alembic_version")
