@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,15 @@ def start(course: Path, *arguments: str, chapter: str = "toy", mark: str = "") -
     command = [sys.executable, "-m", "autograder.cli", "grade", chapter, "--root", str(course), *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        command, cwd="/", env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        cwd="/",
+        env=environment,
+        stdout=pipe,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        # a shell has what it starts in the background ignore Ctrl-C, the tests included
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
