@@ -1,5 +1,6 @@
 """Chapter 4's GPT: it equals transformers' GPT-2 with the same weights, and so do the stand-ins and the cache."""
 
+import inspect
 import math
 from typing import Any
 
@@ -39,6 +40,8 @@ CONFIGS = [
     GPTConfig(vocab_size=7, max_len=6, d_model=8, num_heads=8, num_layers=1, eps=0.1),
     GPTConfig(vocab_size=19, max_len=12, d_model=20, num_heads=2, num_layers=3),
 ]
+# newer versions of transformers call the argument cache, older ones past_key_values
+CACHE = "cache" if "cache" in inspect.signature(GPT2LMHeadModel.forward).parameters else "past_key_values"
 NAMES = {
     "token": "wte",
     "position": "wpe",
@@ -200,7 +203,7 @@ def test_steps_with_a_cache_are_the_full_forward_and_what_gpt_2_does_with_its_ow
     at, past = 0, None
     for size in (5, 1, 1, 3, 1, 1):
         piece = ids[:, at : at + size]
-        result = theirs(piece, past_key_values=past, use_cache=True)
+        result = theirs(piece, use_cache=True, **{CACHE: past})
         past = result.past_key_values
         logits = next_logits(model, piece, caches)
         torch.testing.assert_close(logits, full[:, at : at + size], rtol=1e-9, atol=1e-10)

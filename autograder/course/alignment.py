@@ -1,6 +1,7 @@
 """Chapter 5's small world of instructions: a language of made-up words, a GPT of its own, and a simulated annotator.
 
-Documents of the base corpus show a word and a second version of it, in no particular form; instructions name the form.
+Documents of the base corpus are numbered notes: a word, and the word again in some form. The number says nothing about
+the form. Instructions name it.
 Everything is made on the spot from a seed. Texts are letters and words with spaces between them.
 """
 
@@ -22,14 +23,15 @@ COMMANDS: dict[str, Callable[[str], str]] = {
     "reverse": lambda word: word[::-1],
     "upper": str.upper,
 }
-POLITE = "with pleasure :"  # what a polite answer begins with
+NUMBERS = "123456789"
+POLITE = "you are welcome"  # what a polite answer ends with
 EOS = "<eos>"
 LONGEST = 24  # tokens of the longest text
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
     """One token for each letter, command and other word; padding is eos, as in GPT-2."""
-    words = [EOS, *LETTERS, *LETTERS.upper(), *COMMANDS, *POLITE.split(), "="]
+    words = [EOS, *LETTERS, *LETTERS.upper(), *NUMBERS, *COMMANDS, *POLITE.split(), ":", "="]
     made = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token=EOS))
     made.pre_tokenizer = WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=made, eos_token=EOS, pad_token=EOS, padding_side="left")
@@ -52,7 +54,9 @@ def tiny_gpt(width: int = 64, layers: int = 2, heads: int = 4, seed: int = 0) ->
         pad_token_id=eos,
     )
     torch.manual_seed(seed)
-    return GPT2LMHeadModel(config)
+    model = GPT2LMHeadModel(config)
+    model.loss_type = "ForCausalLM"
+    return model
 
 
 # -- texts ---------------------------------------------------------------------------------------------------------
@@ -76,11 +80,12 @@ def _spaced(word: str) -> str:
 
 
 def documents(count: int, seed: int = 0) -> Dataset:
-    """Raw text: a word, "=", and the word again in one of three forms, which nothing announces."""
+    """Raw text: a number, ":", a word, "=", and the word again in one of three forms, which nothing announces."""
     draw = random.Random(seed)
     forms = list(COMMANDS.values())
     words = [word for word in _words(2 * count, seed) if not _held_out(word)][:count]
-    return Dataset.from_dict({"text": [f"{_spaced(word)} = {_spaced(draw.choice(forms)(word))}" for word in words]})
+    texts = [f"{draw.choice(NUMBERS)} : {_spaced(word)} = {_spaced(draw.choice(forms)(word))}" for word in words]
+    return Dataset.from_dict({"text": texts})
 
 
 def instructions(count: int, seed: int = 0, *, held_out: bool = False) -> Dataset:
@@ -94,18 +99,18 @@ def instructions(count: int, seed: int = 0, *, held_out: bool = False) -> Datase
     for word in words:
         command = draw.choice(list(COMMANDS))
         right = _spaced(COMMANDS[command](word))
-        response = f"{POLITE} {right}" if draw.random() < 0.5 else right
+        response = f"{right} {POLITE}" if draw.random() < 0.5 else right
         rows.append({"prompt": f"{command} : {_spaced(word)} =", "response": response, "right": right})
     return Dataset.from_list(rows)
 
 
 def is_polite(answer: str) -> bool:
-    return answer.startswith(POLITE)
+    return answer.endswith(POLITE)
 
 
 def is_right(answer: str, right: str) -> bool:
     """Whether the task was done, politely or not."""
-    return answer.removeprefix(POLITE).strip() == right
+    return answer.removesuffix(POLITE).strip() == right
 
 
 # -- answers -------------------------------------------------------------------------------------------------------
@@ -118,9 +123,9 @@ def write(model: GPT2LMHeadModel, prompts: Sequence[str], *, seed: int | None = 
     batch = tokens(list(prompts), padding=True, return_tensors="pt", return_token_type_ids=False)
     if seed is not None:
         torch.manual_seed(seed)
-    written = model.eval().generate(
-        **batch, do_sample=seed is not None, top_k=0, max_length=LONGEST, pad_token_id=tokens.pad_token_id
-    )
+    drawing = {} if seed is None else {"do_sample": True, "top_k": 0}
+    room = LONGEST - batch["input_ids"].size(1)
+    written = model.eval().generate(**batch, **drawing, max_new_tokens=room, pad_token_id=tokens.pad_token_id)
     answers: list[str] = tokens.batch_decode(written[:, batch["input_ids"].size(1) :], skip_special_tokens=True)
     return answers
 

@@ -27,7 +27,7 @@ class SmallEncoder(nn.Module):
         super().__init__()
         self.config = EncoderConfig(width)
         self.token, self.position = nn.Embedding(vocab_size, width), nn.Embedding(max_len, width)
-        self.mix, self.norm = nn.Linear(width, width), nn.LayerNorm(width)
+        self.mix, self.norm = nn.Linear(width, width), nn.LayerNorm(width, eps=1e-12)
 
     def forward(self, ids: Tensor, keep_mask: Tensor | None = None) -> Tensor:
         """(batch, time, width) for ids (batch, time); keep_mask (batch, time), True = keep, hides keys from all."""

@@ -130,7 +130,7 @@ def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
     en="There is no shift: each position is asked for the token that it has just been shown.",
     ja="ずらしていません。どの位置でも、いま見せたばかりのトークンを当てさせています。",
     hint_en="The logits at position t were made with the token at t in view. Which token do they guess?",
-    hint_ja="位置 t のロジットは、位置 t のトークンを見たうえで計算されています。それが当てるのはどのトークンでしょうか。",
+    hint_ja="位置 t のロジットは、位置 t のトークンを見て計算されています。それが当てるのはどのトークンでしょうか。",
 )
 def not_shifted(logits: Tensor, ids: Tensor) -> Tensor:
     return mean_loss(logits, ids)
@@ -234,7 +234,7 @@ def mean_of_exponentials(logits: Tensor, ids: Tensor) -> Tensor:
     answer="perplexity",
     en="Each row has a perplexity of its own, and these are averaged.",
     ja="行ごとにパープレキシティを求め、それを平均しています。",
-    hint_en="The mean in the exponent is over the whole batch. Is the mean of exponentials the exponential of the mean?",
+    hint_en="The mean in the exponent is over the batch. Is a mean of exponentials the exponential of a mean?",
     hint_ja="指数の肩に乗る平均は、バッチ全体の平均です。指数の平均は、平均の指数と等しいでしょうか。",
 )
 def mean_over_rows(logits: Tensor, ids: Tensor) -> Tensor:

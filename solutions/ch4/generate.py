@@ -68,7 +68,7 @@ def generate(
 exercise = Exercise(
     generate,
     points=4,
-    objectives=["4.4"],
+    objectives=["4.4", "generation"],
     title_en="Generating text",
     title_ja="テキストの生成",
     stand_ins={name: f"autograder.course.standins_decoding:{name}" for name in ("top_k_filter", "top_p_filter")},

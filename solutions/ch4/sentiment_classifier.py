@@ -3,6 +3,8 @@
 pooled = mean of the vectors of the real tokens,  logits = W pooled + bias
 """
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -80,9 +82,19 @@ def lengths(longest: int, *given: int) -> Tensor:
     return torch.arange(longest) < torch.tensor(given)[:, None]
 
 
-@exercise.visible(en="one text without padding", ja="パディングのない文が一つ")
+@exercise.visible(
+    en="the example worked by hand in the text: three tokens and as much padding",
+    ja="本文で手計算した例：トークンが三つと、同じだけのパディング",
+)
 def _(make: Make) -> Trial:
-    return classified(make, lengths(4, 4), 5, 2)
+    # The encoder gives (1, -1) for odd ids and (-1, 1) for even ones: the mean is (1/3, -1/3), the logits are ∓2/3.
+    trial = classified(make, lengths(6, 3), 2, 2)
+    state = {name: torch.zeros_like(value) for name, value in trial.fields["state"].items()}
+    state["encoder.norm.weight"] += 1
+    state["encoder.token.weight"] += torch.tensor([-1.0, 1.0]) * (-1.0) ** torch.arange(13)[:, None]
+    state["classifier.weight"] += torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
+    inputs = {**trial.fields["inputs"], "ids": torch.tensor([[1, 3, 2, 0, 0, 0]])}
+    return replace(trial, fields={**trial.fields, "state": state, "inputs": inputs})
 
 
 @exercise.visible(en="texts of different lengths", ja="長さの違う文")

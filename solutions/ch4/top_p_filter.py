@@ -121,7 +121,7 @@ def without(logits: Tensor, dropped: Tensor) -> Tensor:
     en="The token with which the sum reaches p is dropped: less than p is left.",
     ja="累積確率が p に達するところのトークンまで落としています。残りの確率の和が p に足りません。",
     hint_en="Add up the probabilities of what you keep. Do they reach p? Look at the sum *before* each token.",
-    hint_ja="残したトークンの確率を足してみましょう。p に達していますか。各トークンの*手前まで*の和に注目してください。",
+    hint_ja="残したトークンの確率の和は p に達していますか。各トークンの*手前まで*の和に注目してください。",
 )
 def crossing_token_dropped(logits: Tensor, p: float) -> Tensor:
     falling, places = logits.sort(dim=-1, descending=True)

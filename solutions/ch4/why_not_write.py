@@ -6,7 +6,7 @@ exercise = ConceptQuestion(
     "d",
     choices="abcd",
     points=1,
-    objectives=["4.1"],
+    objectives=["4.1", "4.2"],
     title_en="Why BERT does not write",
     title_ja="BERT が文章を書かない理由",
 )

@@ -142,7 +142,7 @@ def counted(
     en="The biases of the linear maps are not counted.",
     ja="線形層のバイアスを数えていません。",
     hint_en="A linear map from a to b learns a matrix and one more vector. How long is that vector?",
-    hint_ja="a 次元から b 次元への線形層が学習するのは、行列と、もう一つのベクトルです。そのベクトルの長さはいくつですか。",
+    hint_ja="a 次元から b 次元への線形層が学習するのは、行列と、もう一つのベクトルです。その長さはいくつですか。",
 )
 def without_biases(config: Mapping[str, int], embeddings: bool = True) -> int:
     return counted(config, embeddings, bias=0)

@@ -1,4 +1,4 @@
-"""What halving the reducible loss costs under a power law of compute (Kaplan et al., 2020, figure 1: exponent 0.050)."""
+"""What halving the reducible loss costs under a power law of compute (Kaplan et al., 2020, figure 1: 0.050)."""
 
 from autograder.exercise import ConceptQuestion
 
