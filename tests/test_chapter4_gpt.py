@@ -256,3 +256,30 @@ def test_the_attention_worked_by_hand() -> None:
     x = torch.tensor([[[1.0, 3.0], [5.0, 1.0]]])
     mixed = F.scaled_dot_product_attention(torch.zeros_like(x), torch.zeros_like(x), x, is_causal=True)
     assert mixed.tolist() == [[[1.0, 3.0], [3.0, 2.0]]]
+
+
+def test_the_masked_scores_worked_by_hand() -> None:
+    scores = torch.tensor([[0.4, 2.0, 1.0], [0.0, math.log(3), 5.0], [math.log(2), 0.0, 0.0]])
+    weights = scores.masked_fill(torch.ones(3, 3, dtype=torch.bool).triu(1), -math.inf).softmax(dim=-1)
+    torch.testing.assert_close(weights, torch.tensor([[1, 0, 0], [0.25, 0.75, 0], [0.5, 0.25, 0.25]]))
+
+
+def test_the_two_steps_with_a_cache_worked_by_hand() -> None:
+    key, value = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[4.0, 0.0], [0.0, 8.0]])
+    query, cache = torch.tensor([[3.0, 5.0], [0.0, 0.0]]), answer("kv_cache", "KVCache")()
+    one, other = (cache.attend(*(x[None, None, i : i + 1] for x in (query, key, value))) for i in range(2))
+    assert one.flatten().tolist() == [4.0, 0.0]
+    assert other.flatten().tolist() == [2.0, 4.0]
+
+
+def test_the_mask_of_the_library_is_at_the_upper_left_as_the_text_says() -> None:
+    torch.manual_seed(5)
+    query, key, value = torch.randn(1, 1, 2, 4), torch.randn(1, 1, 5, 4), torch.randn(1, 1, 5, 4)
+    keep = torch.tensor([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0]]).bool()
+    theirs = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+    torch.testing.assert_close(theirs, F.scaled_dot_product_attention(query, key, value, attn_mask=keep))
+
+
+def test_the_two_forms_of_gelu_are_as_near_as_the_text_says() -> None:
+    z = torch.linspace(-6, 6, 10_001, dtype=torch.float64)
+    assert (F.gelu(z) - F.gelu(z, approximate="tanh")).abs().max() < 0.001

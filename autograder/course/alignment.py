@@ -5,6 +5,7 @@ the form. Instructions name it.
 Everything is made on the spot from a seed. Texts are letters and words with spaces between them.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-LETTERS = "abcdefghijkl"
+LETTERS = "abcdefghij"
 COMMANDS: dict[str, Callable[[str], str]] = {
     "copy": str,
     "reverse": lambda word: word[::-1],
@@ -26,7 +27,8 @@ COMMANDS: dict[str, Callable[[str], str]] = {
 NUMBERS = "123456789"
 POLITE = "you are welcome"  # what a polite answer ends with
 EOS = "<eos>"
-LONGEST = 24  # tokens of the longest text
+LONGEST = 32  # tokens that the model can see
+WRITTEN = 12  # tokens that it writes at most
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -62,12 +64,11 @@ def tiny_gpt(width: int = 64, layers: int = 2, heads: int = 4, seed: int = 0) ->
 # -- texts ---------------------------------------------------------------------------------------------------------
 
 
-def _words(count: int, seed: int) -> list[str]:
-    """Different made-up words of three to five letters; other seeds give other words, most of them."""
-    draw, found = random.Random(seed), dict[str, None]()
-    while len(found) < count:
-        found["".join(draw.choices(LETTERS, k=draw.randint(3, 5)))] = None
-    return list(found)
+def _words(count: int, seed: int, held_out: bool = False) -> list[str]:
+    """Different made-up words of three and four letters, for training or held out."""
+    spelled = ("".join(letters) for length in (3, 4) for letters in itertools.product(LETTERS, repeat=length))
+    words = [word for word in spelled if _held_out(word) == held_out]
+    return random.Random(seed).sample(words, count)
 
 
 def _held_out(word: str) -> bool:
@@ -83,8 +84,10 @@ def documents(count: int, seed: int = 0) -> Dataset:
     """Raw text: a number, ":", a word, "=", and the word again in one of three forms, which nothing announces."""
     draw = random.Random(seed)
     forms = list(COMMANDS.values())
-    words = [word for word in _words(2 * count, seed) if not _held_out(word)][:count]
-    texts = [f"{draw.choice(NUMBERS)} : {_spaced(word)} = {_spaced(draw.choice(forms)(word))}" for word in words]
+    texts = [
+        f"{draw.choice(NUMBERS)} : {_spaced(word)} = {_spaced(draw.choice(forms)(word))}"
+        for word in _words(count, seed)
+    ]
     return Dataset.from_dict({"text": texts})
 
 
@@ -94,9 +97,8 @@ def instructions(count: int, seed: int = 0, *, held_out: bool = False) -> Datase
     `right` is the answer without politeness. Held-out instructions have words that occur in no training text.
     """
     draw = random.Random(seed)
-    words = [word for word in _words(8 * count + 40, seed) if _held_out(word) == held_out][:count]
     rows = []
-    for word in words:
+    for word in _words(count, seed, held_out):
         command = draw.choice(list(COMMANDS))
         right = _spaced(COMMANDS[command](word))
         response = f"{right} {POLITE}" if draw.random() < 0.5 else right
@@ -116,7 +118,6 @@ def is_right(answer: str, right: str) -> bool:
 # -- answers -------------------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
 def write(model: GPT2LMHeadModel, prompts: Sequence[str], *, seed: int | None = None) -> list[str]:
     """The model's answers: the likeliest token at every step, or drawn at temperature 1 where a seed is given."""
     tokens = tokenizer()
@@ -124,8 +125,8 @@ def write(model: GPT2LMHeadModel, prompts: Sequence[str], *, seed: int | None = 
     if seed is not None:
         torch.manual_seed(seed)
     drawing = {} if seed is None else {"do_sample": True, "top_k": 0}
-    room = LONGEST - batch["input_ids"].size(1)
-    written = model.eval().generate(**batch, **drawing, max_new_tokens=room, pad_token_id=tokens.pad_token_id)
+    with torch.no_grad():
+        written = model.eval().generate(**batch, **drawing, max_new_tokens=WRITTEN, pad_token_id=tokens.pad_token_id)
     answers: list[str] = tokens.batch_decode(written[:, batch["input_ids"].size(1) :], skip_special_tokens=True)
     return answers
 

@@ -9,7 +9,7 @@ from autograder.make import Make, Trial
 
 
 def extract_answer(text: str) -> float | None:
-    """The number that a chain of thought ends with, as in "... 16 - 3 - 4 = 9. The answer is 9."
+    """The number that a chain of thought ends with, as in "... 14 + 12 = 26. The answer is 26."
 
     An answer is written as "answer is" in capital or small letters, then perhaps a colon, then one or more spaces or
     line breaks, then a number. A number is
@@ -75,7 +75,7 @@ def number(make: Make, low: int, high: int) -> int:
 
 @exercise.visible(en="the chain of the text", ja="本文の思考の連鎖")
 def _(make: Make) -> Trial:
-    text = "She bakes 16 cakes and eats 3. Her friends get 4, and 16 - 3 - 4 = 9. The answer is 9."
+    text = "Ken has 23 apples and sells 9: 23 - 9 = 14. He buys 12: 14 + 12 = 26. The answer is 26."
     return make.call("extract_answer", text=text)
 
 
@@ -91,7 +91,7 @@ def _(make: Make) -> Trial:
 
 @exercise.visible(en="the five samples of the text", ja="本文の五つのサンプル")
 def _(make: Make) -> Trial:
-    return make.call("majority_vote", answers=[18.0, 26.0, 18.0, None, 14.0])
+    return make.call("majority_vote", answers=[26.0, 35.0, 26.0, None, 14.0])
 
 
 @exercise.visible(en="a tie", ja="同数の場合")
@@ -130,7 +130,9 @@ def _(make: Make) -> Trial:
 @exercise.hidden(en="a large number with a plus sign, on a line of its own", ja="改行の後の、正の符号付きの大きな数")
 def _(make: Make) -> Trial:
     answer = number(make, 2_000_000, 9_000_000)
-    return make.call("extract_answer", text=f"Adding up.\nANSWER IS:\n\n  +{answer:,}, of which {answer // 7:,} are left")
+    return make.call(
+        "extract_answer", text=f"Adding up.\nANSWER IS:\n\n  +{answer:,}, of which {answer // 7:,} are left"
+    )
 
 
 @exercise.hidden(en="no number follows", ja="数が続かない場合")

@@ -47,7 +47,7 @@ def few_shot_prompt(instruction: str, shots: list[tuple[str, str]], query: str) 
 exercise = Exercise(
     few_shot_prompt,
     points=2,
-    objectives=["5.3"],
+    objectives=["5.3", "prompts"],
     title_en="Few-shot prompt",
     title_ja="few-shot プロンプト",
 )
@@ -58,8 +58,8 @@ exercise = Exercise(
 
 @exercise.visible(en="the two shots of the text", ja="本文の二つの例")
 def _(make: Make) -> dict[str, object]:
-    shots = [("sea otter", "loutre de mer"), ("cheese", "fromage")]
-    return {"instruction": "Translate English to French.", "shots": shots, "query": "peppermint"}
+    shots = [("bread", "pain"), ("apple", "pomme")]
+    return {"instruction": "Translate English to French.", "shots": shots, "query": "cherry tree"}
 
 
 @exercise.visible(en="no shots", ja="例がない場合")
@@ -69,13 +69,18 @@ def _(make: Make) -> dict[str, object]:
 
 @exercise.visible(en="braces, quotes and line breaks", ja="波括弧・引用符・改行を含む文字列")
 def _(make: Make) -> dict[str, object]:
-    shots = [("print({1: 'a'})", '"{1: \'a\'}"'), ("for x in y:\n    f(x)\n", "a loop")]
+    shots = [("print({1: 'a'})", "\"{1: 'a'}\""), ("for x in y:\n    f(x)\n", "a loop")]
     return {"instruction": "What does it print? Use {} for 'nothing'.", "shots": shots, "query": 'd["{0}"] %s'}
 
 
 @exercise.hidden(en="three shots, in Japanese", ja="日本語の三つの例")
 def _(make: Make) -> dict[str, object]:
-    pairs = [("この映画は最高だった", "肯定"), ("退屈でした。", "否定"), ("また観たい！", "肯定"), ("眠くなった", "否定")]
+    pairs = [
+        ("この映画は最高だった", "肯定"),
+        ("退屈でした。", "否定"),
+        ("また観たい！", "肯定"),
+        ("眠くなった", "否定"),
+    ]
     order = make.uniform(4).argsort().tolist()
     shots = [pairs[i] for i in order[:3]]
     return {"instruction": "次の感想は肯定的ですか、否定的ですか。", "shots": shots, "query": pairs[order[3]][0]}
@@ -95,7 +100,7 @@ def _(make: Make) -> dict[str, object]:
 
 @exercise.hidden(en="quotes, backslashes and tabs", ja="引用符・バックスラッシュ・タブ")
 def _(make: Make) -> dict[str, object]:
-    shots = [("it's \"so\"", "C:\\new\\table"), ("a\tb", "'''")]
+    shots = [('it\'s "so"', "C:\\new\\table"), ("a\tb", "'''")]
     return {"instruction": "Don't change \\n or “these”.", "shots": shots, "query": '\\"\\u3042\\" あ'}
 
 
