@@ -105,17 +105,16 @@ def test_the_loss_by_hand() -> None:
 def test_filters_are_those_of_transformers(module: str) -> None:
     from transformers import TopKLogitsWarper, TopPLogitsWarper
 
-    def of(name: str) -> Any:
-        return reference(name) if module == "reference" else getattr(standins_decoding, name)
-
+    names = ("top_k_filter", "top_p_filter")
+    top_k, top_p = (reference(name) if module == "reference" else getattr(standins_decoding, name) for name in names)
     for seed in range(200):
         torch.manual_seed(seed)
         logits = torch.randn(3, int(torch.randint(1, 40, ()))) * 3
         for k in (1, 2, 7, 50):
-            torch.testing.assert_close(of("top_k_filter")(logits, k), TopKLogitsWarper(k)(None, logits), rtol=0, atol=0)
+            torch.testing.assert_close(top_k(logits, k), TopKLogitsWarper(k)(None, logits), rtol=0, atol=0)
         for p in (1e-9, 0.1, 0.5, 0.9, 0.999, 1.0):  # transformers itself refuses 0
-            torch.testing.assert_close(of("top_p_filter")(logits, p), TopPLogitsWarper(p)(None, logits), rtol=0, atol=0)
-        torch.testing.assert_close(of("top_p_filter")(logits, 0.0), of("top_k_filter")(logits, 1), rtol=0, atol=0)
+            torch.testing.assert_close(top_p(logits, p), TopPLogitsWarper(p)(None, logits), rtol=0, atol=0)
+        torch.testing.assert_close(top_p(logits, 0.0), top_k(logits, 1), rtol=0, atol=0)
 
 
 def test_with_p_1_even_the_unlikeliest_token_stays() -> None:

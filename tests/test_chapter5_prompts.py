@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 import statistics
 from collections import Counter
 from fractions import Fraction
@@ -279,11 +278,3 @@ def test_training_stops_by_steps_and_by_time() -> None:
     assert losses[-1] < 0.5 * losses[0]
     assert not model.training
     assert len(train(model, loss, steps=10**6, seconds=0.2)) < 10**4
-
-
-# -- the texts -----------------------------------------------------------------------------------------------------
-
-
-def test_the_phrases_of_the_course_hold_answers() -> None:
-    for case in exercise_of("extract_answer").cases:
-        assert re.search(r"[^\x00-\x7F]", case.name.ja), case.name

@@ -133,7 +133,7 @@ def write(model: GPT2LMHeadModel, prompts: Sequence[str], *, seed: int | None = 
 
 def log_probability(model: GPT2LMHeadModel, input_ids: Tensor, labels: Tensor) -> Tensor:
     """The log-probability of each row's labelled tokens: (batch,). Padding must stand on the right."""
-    logits = model(input_ids=input_ids).logits[:, :-1]
+    logits = model(input_ids=input_ids, attention_mask=torch.ones_like(input_ids)).logits[:, :-1]
     labels = labels[:, 1:]
     each = logits.log_softmax(dim=-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
     return each.masked_fill(labels == -100, 0.0).sum(dim=1)

@@ -107,14 +107,14 @@ class Characters:
         starts = torch.randint(len(self.training) - time + 1, (ROWS, 1), generator=generator)
         return self.training[starts + torch.arange(time)]
 
-    @torch.no_grad()
     def loss(self, model: GPT) -> float:
         """The mean cross-entropy of the held-out characters, in nats."""
-        parts = [
-            F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten(), reduction="sum").item()
-            for ids in self.held_out.split(256)
-        ]
-        return sum(parts) / self.held_out[:, 1:].numel()
+        total = 0.0
+        with torch.no_grad():
+            for ids in self.held_out.split(256):
+                logits = model(ids[:, :-1]).flatten(0, 1)
+                total += F.cross_entropy(logits, ids[:, 1:].flatten(), reduction="sum").item()
+        return total / self.held_out[:, 1:].numel()
 
 
 # -- a secret code -----------------------------------------------------------------------------------------------------
@@ -148,14 +148,15 @@ class SecretCode:
         code = self.tables[torch.arange(self.length), word]
         return torch.cat([word, torch.full((rows, 1), self.letters), code], dim=1)
 
-    @torch.no_grad()
     def right(self, model: GPT, words: int = 1000, seed: int = 1) -> Tensor:
         """bool (words, length): which letters of the code of new words the model finds, each after the right ones.
 
         A word whose letters are all right here is one that the model writes right from beginning to end.
         """
         ids = self.batch(torch.Generator().manual_seed(seed), words)
-        return model(ids[:, :-1])[:, -self.length :].argmax(dim=-1) == ids[:, -self.length :]
+        with torch.no_grad():
+            logits = model(ids[:, :-1])[:, -self.length :]
+        return torch.eq(logits.argmax(dim=-1), ids[:, -self.length :])
 
     def spell(self, ids: Tensor) -> str:
         """A row of `batch` in letters."""

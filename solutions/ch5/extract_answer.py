@@ -130,9 +130,7 @@ def _(make: Make) -> Trial:
 @exercise.hidden(en="a large number with a plus sign, on a line of its own", ja="改行の後の、正の符号付きの大きな数")
 def _(make: Make) -> Trial:
     answer = number(make, 2_000_000, 9_000_000)
-    return make.call(
-        "extract_answer", text=f"Adding up.\nANSWER IS:\n\n  +{answer:,}, of which {answer // 7:,} are left"
-    )
+    return make.call("extract_answer", text=f"Added up.\nANSWER IS:\n\n  +{answer:,}, of which {answer // 7:,} go")
 
 
 @exercise.hidden(en="no number follows", ja="数が続かない場合")
@@ -248,7 +246,7 @@ def small_letters_only(text: str) -> float | None:
     hint_ja="“The answer is 7. I hope that this answer is right.” の二か所のうち、docstring でいう答えはどちらですか。",
 )
 def only_after_the_last_marker(text: str) -> float | None:
-    head, marker, tail = text.casefold().rpartition("answer is")
+    _, marker, tail = text.casefold().rpartition("answer is")
     found = re.match(rf":?\s+({NUMBER})", tail) if marker else None
     return float(found[1].replace(",", "")) if found else None
 

@@ -79,7 +79,7 @@ def _(make: Make) -> dict[str, object]:
         ("この映画は最高だった", "肯定"),
         ("退屈でした。", "否定"),
         ("また観たい！", "肯定"),
-        ("眠くなった", "否定"),
+        ("眠い", "否定"),
     ]
     order = make.uniform(4).argsort().tolist()
     shots = [pairs[i] for i in order[:3]]
@@ -201,7 +201,8 @@ def reversed_shots(instruction: str, shots: list[tuple[str, str]], query: str) -
 @exercise.mistake(
     en="Spaces and line breaks at the ends of the texts are cut off.",
     ja="文字列の前後の空白や改行が取り除かれています。",
-    hint_en="A program that is shown to the model may begin with four spaces. Does the text allow you to take them away?",
+    hint_en="A program that is shown to the model may begin with four spaces. Does the text allow you to take them "
+    "away?",
     hint_ja="モデルに見せるプログラムは、四つの空白で始まるかもしれません。それを取り除いてよいと本文に書かれていますか。",
 )
 def stripped(instruction: str, shots: list[tuple[str, str]], query: str) -> str:
@@ -224,7 +225,7 @@ def piece_by_piece(instruction: str, shots: list[tuple[str, str]], query: str) -
 @exercise.accepted
 def with_format(instruction: str, shots: list[tuple[str, str]], query: str) -> str:
     """str.format is right where it is given the pieces, and never a text of the user's as its template."""
-    examples = "".join("Input: {}\nOutput: {}\n\n".format(*shot) for shot in shots)  # noqa: UP032
+    examples = "".join("Input: {}\nOutput: {}\n\n".format(*shot) for shot in shots)
     return "{}\n\n{}Input: {}\nOutput:".format(instruction, examples, query)  # noqa: UP032
 
 

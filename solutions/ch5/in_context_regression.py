@@ -1,4 +1,4 @@
-"""Least squares from the examples of a prompt (Garg et al., 2022, section 3): what a Transformer is measured against."""
+"""Least squares from the examples of a prompt (Garg et al., 2022, section 3): what a Transformer is held against."""
 
 import numpy as np
 import torch
@@ -80,8 +80,8 @@ def _(make: Make) -> dict[str, Tensor]:
     return prompts(make, batch=3, n=1, d=4, noise=0.0)
 
 
-# Not asked: a feature that is 0 in all examples. torch.linalg.lstsq, a right answer, misjudges the rank there (its usual
-# driver on the CPU, gelsy, is handed pivots that nobody has set; seen with PyTorch 2.13).
+# Not asked: a feature that is 0 in all examples. torch.linalg.lstsq, a right answer, misjudges the rank there (its
+# usual driver on the CPU, gelsy, is handed pivots that nobody has set; seen with PyTorch 2.13).
 
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
@@ -101,8 +101,8 @@ def with_intercept(xs: Tensor, ys: Tensor, query: Tensor) -> Tensor:
 @exercise.mistake(
     en="A ridge term is left in: the weights are pulled towards zero, although nothing asks for it.",
     ja="リッジの項が入っています。求められていないのに、重みが 0 のほうへ引き寄せられています。",
-    hint_en="Did you add something to the diagonal so that a matrix can be inverted? On exact examples the fit should be "
-    "exact.",
+    hint_en="Did you add something to the diagonal so that a matrix can be inverted? On exact examples the fit should "
+    "be exact.",
     hint_ja="行列を逆にするために、対角成分に何か足しませんでしたか。ノイズのない例には、ぴったり当てはまるはずです。",
 )
 def with_ridge(xs: Tensor, ys: Tensor, query: Tensor) -> Tensor:
@@ -111,9 +111,10 @@ def with_ridge(xs: Tensor, ys: Tensor, query: Tensor) -> Tensor:
 
 
 @exercise.mistake(
-    en="The prediction weighs the examples' values by their inner products with the query. That is one step of gradient "
-    "descent, not the solution.",
-    ja="例の値を、query との内積で重み付けして予測しています。これは勾配降下法の 1 ステップであって、解ではありません。",
+    en="The prediction weighs the examples' values by their inner products with the query. That is one step of "
+    "gradient descent, not the solution.",
+    ja="例の値を、query との内積で重み付けして予測しています。"
+    "これは勾配降下法の 1 ステップであって、解ではありません。",
     hint_en="Two examples with the same x count twice here. Should that change a fit that is exact already?",
     hint_ja="この計算では、同じ x の例が二つあると二重に数えられます。すでにぴったり合っている当てはめが、"
     "それで変わってよいでしょうか。",

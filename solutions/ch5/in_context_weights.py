@@ -16,7 +16,8 @@ exercise.misconception(
     ja="プロンプトを訓練データだと考えています。",
     hint_en="Which of the lines that make up a training step, loss, backward, optimizer.step, is run when a prompt is "
     "read?",
-    hint_ja="学習の 1 ステップは、損失、backward、optimizer.step からなります。プロンプトを読むときに実行されるのはどれですか。",
+    hint_ja="学習の 1 ステップは、損失、backward、optimizer.step からなります。"
+    "プロンプトを読むときに実行されるのはどれですか。",
 )
 exercise.misconception(
     "c",
@@ -31,5 +32,6 @@ exercise.misconception(
     en="You expect the model to look its answer up, and only where a shot has the same input.",
     ja="同じ入力の例があるときに、その出力を写しているだけだと考えています。",
     hint_en="In this section's regression no query equals an example. Compare the error with 0 and with 8 examples.",
-    hint_ja="この節の回帰の実験では、query が例と一致することはありません。例が 0 個のときと 8 個のときの誤差を比べてみましょう。",
+    hint_ja="この節の回帰の実験では、query が例と一致することはありません。"
+    "例が 0 個のときと 8 個のときの誤差を比べてみましょう。",
 )

@@ -18,7 +18,8 @@ exercise.misconception(
     "a",
     en="You take the sum for a score that favours long choices, as if log-probabilities were positive.",
     ja="対数確率が正の数であるかのように、和は長い選択肢に有利だと考えています。",
-    hint_en="What sign does the logarithm of a probability have, and what happens to a sum when another such term comes in?",
+    hint_en="What sign does the logarithm of a probability have, and what happens to a sum when another such "
+    "term comes in?",
     hint_ja="確率の対数の符号は何ですか。そのような項がもう一つ加わると、和はどうなりますか。",
 )
 exercise.misconception(

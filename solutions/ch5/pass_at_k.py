@@ -98,8 +98,8 @@ def _(make: Make) -> dict[str, int]:
 @exercise.mistake(
     en="The formula is that for samples that are put back, 1 - (1 - c/n)^k. On average it comes out too low.",
     ja="引いたサンプルを戻す場合の式 1 - (1 - c/n)^k を使っています。この推定値は平均すると低すぎます。",
-    hint_en="Of five samples one is wrong. How likely are two different ones of them to be both wrong, and what does your "
-    "formula say?",
+    hint_en="Of five samples one is wrong. How likely are two different ones of them to be both wrong, and what does "
+    "your formula say?",
     hint_ja="5 サンプルのうち 1 つが誤答だとします。異なる 2 つを引いて両方とも誤答である確率はいくつですか。"
     "あなたの式ではいくつになりますか。",
 )
@@ -157,7 +157,8 @@ def float_factorials(n: int, c: int, k: int) -> float:
 @exercise.mistake(
     en="Where fewer than k samples are wrong, the product runs on into negative numbers.",
     ja="誤答が k より少ないとき、積の途中で負の数が掛かってしまいます。",
-    hint_en="How many factors may the product have if only n - c samples are wrong? See what the docstring says about it.",
+    hint_en="How many factors may the product have if only n - c samples are wrong? See what the docstring says "
+    "about it.",
     hint_ja="誤答が n - c 個しかないとき、積の因子はいくつまででしょうか。docstring の説明を確かめてください。",
 )
 def no_case_of_its_own(n: int, c: int, k: int) -> float:

@@ -52,5 +52,6 @@ exercise.misconception(
     en="You expect a vote to be as often right as a single sample.",
     ja="多数決の正解率が、1 つのサンプルの正解率と同じだと考えています。",
     hint_en="When a single sample is wrong, can the other four not outvote it? Sum over the cases in which they do.",
-    hint_ja="1 つのサンプルが誤っていても、残りの 4 つが上回ることはありませんか。そうなる場合の確率を足してみましょう。",
+    hint_ja="1 つのサンプルが誤っていても、残りの 4 つが上回ることはありませんか。"
+    "そうなる場合の確率を足してみましょう。",
 )
