@@ -1,7 +1,8 @@
 """Tiny GPTs that train in seconds, for chapter 5's measurements: language models of growing size, and a secret code."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +38,7 @@ def train(
     answer: int | None = None,
     decay: bool = True,
     seed: int = 0,
+    look: Callable[[int], None] | None = None,
 ) -> None:
     """Train a GPT in place, with AdamW, to predict the next token.
 
@@ -47,6 +49,7 @@ def train(
         answer: only so many tokens at the end of each row count; None for all.
         decay: whether the learning rate falls to zero after that, along a cosine.
         seed: of the batches. Two models with the same seed see the same ones.
+        look: is called after each step with the number of steps that have been made.
     """
     if steps < 1:
         return
@@ -60,15 +63,29 @@ def train(
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     model.train()
-    for _ in range(steps):
-        ids = batch(generator)
-        first = 0 if answer is None else ids.size(1) - 1 - answer
-        logits = model(ids[:, :-1])[:, first:]
-        optimizer.zero_grad()
-        F.cross_entropy(logits.flatten(0, 1), ids[:, 1 + first :].flatten()).backward()
-        optimizer.step()
-        schedule.step()
+    with _one_thread():
+        for step in range(1, steps + 1):
+            ids = batch(generator)
+            first = 0 if answer is None else ids.size(1) - 1 - answer
+            logits = model(ids[:, :-1])[:, first:]
+            optimizer.zero_grad()
+            F.cross_entropy(logits.flatten(0, 1), ids[:, 1 + first :].flatten()).backward()
+            optimizer.step()
+            schedule.step()
+            if look is not None:
+                look(step)
     model.eval()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Tensors this small are not worth dividing: on a busy machine the threads wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 # -- text --------------------------------------------------------------------------------------------------------------

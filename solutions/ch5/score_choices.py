@@ -46,7 +46,7 @@ exercise = Exercise(
     points=4,
     objectives=["5.3", "5.4"],
     title_en="Scoring choices by likelihood",
-    title_ja="尤度による選択肢の採点",
+    title_ja="尤度による候補の採点",
     equivalent={
         "return sums, sums / torch.tensor([len(choice) for choice in choices])": "on the CPU, where mutants run, "
         "the sums are there anyway",
@@ -71,7 +71,7 @@ def scoring(make: Make, vocab: int, context: int, lengths: list[int], scale: flo
     )
 
 
-@exercise.visible(en="the three words of the text", ja="本文の三つの語")
+@exercise.visible(en="three choices, by hand", ja="手で計算できる、三つの候補")
 def _(make: Make) -> Trial:
     probabilities = torch.tensor([[0.1, 0.6, 0.2, 0.1], [0.1, 0.1, 0.3, 0.5], [0.2, 0.2, 0.2, 0.4], [0.25] * 4])
     logits = probabilities.double().log() + torch.tensor([[1.0], [-2.0], [0.5], [3.0]])
@@ -79,22 +79,22 @@ def _(make: Make) -> Trial:
     return make.call(logits_fn=make.recipe(MODEL, logits), context_ids=torch.tensor([2, 0]), choices=choices)
 
 
-@exercise.visible(en="choices of one to four tokens", ja="1～4 トークンの選択肢")
+@exercise.visible(en="choices of one to four tokens", ja="1～4 トークンの候補")
 def _(make: Make) -> Trial:
     return scoring(make, vocab=7, context=5, lengths=[2, 4, 1])
 
 
-@exercise.visible(en="a single choice after a context of one token", ja="1 トークンの文脈と、ただ一つの選択肢")
+@exercise.visible(en="a single choice after a context of one token", ja="1 トークンの文脈と、ただ一つの候補")
 def _(make: Make) -> Trial:
     return scoring(make, vocab=6, context=1, lengths=[3])
 
 
-@exercise.hidden(en="four choices of different lengths", ja="長さの違う四つの選択肢", weight=2)
+@exercise.hidden(en="four choices of different lengths", ja="長さの違う四つの候補", weight=2)
 def _(make: Make) -> Trial:
     return scoring(make, vocab=11, context=6, lengths=[3, 1, 5, 2])
 
 
-@exercise.hidden(en="choices of one token", ja="1 トークンの選択肢")
+@exercise.hidden(en="choices of one token", ja="1 トークンの候補")
 def _(make: Make) -> Trial:
     return scoring(make, vocab=9, context=4, lengths=[1, 1, 1])
 
@@ -165,9 +165,9 @@ def context_scored(logits_fn: Callable[[Tensor], Tensor], context_ids: Tensor, c
 
 @exercise.mistake(
     en="The choice is scored without its context.",
-    ja="文脈を与えずに選択肢を採点しています。",
+    ja="文脈を与えずに候補を採点しています。",
     hint_en="log p(choice | context): what must the model have read before it meets the second token of a choice?",
-    hint_ja="log p(選択肢 | 文脈) です。選択肢の二つ目のトークンの前に、モデルは何を読んでいるべきでしょうか。",
+    hint_ja="log p(候補 | 文脈) です。候補の二つ目のトークンの前に、モデルは何を読んでいるべきでしょうか。",
 )
 def without_context(logits_fn: Callable[[Tensor], Tensor], context_ids: Tensor, choices: list[Tensor]) -> Any:
     return both(by_token(logits_fn, context_ids[-1:], choices))
@@ -175,9 +175,9 @@ def without_context(logits_fn: Callable[[Tensor], Tensor], context_ids: Tensor, 
 
 @exercise.mistake(
     en="The first token of a choice is left out of the sum.",
-    ja="選択肢の最初のトークンが和に入っていません。",
+    ja="候補の最初のトークンが和に入っていません。",
     hint_en="Which position's logits are about the first token of the choice? It is a position of the context.",
-    hint_ja="選択肢の最初のトークンについてのロジットは、どの位置にありますか。文脈の側の位置です。",
+    hint_ja="候補の最初のトークンについてのロジットは、どの位置にありますか。文脈の側の位置です。",
 )
 def first_token_left_out(logits_fn: Callable[[Tensor], Tensor], context_ids: Tensor, choices: list[Tensor]) -> Any:
     scores = by_token(logits_fn, context_ids, choices)
@@ -187,7 +187,7 @@ def first_token_left_out(logits_fn: Callable[[Tensor], Tensor], context_ids: Ten
 
 @exercise.mistake(
     en="The mean divides by the length of context and choice together.",
-    ja="平均を取るとき、文脈と選択肢を合わせた長さで割っています。",
+    ja="平均を取るとき、文脈と候補を合わせた長さで割っています。",
     hint_en="How many numbers were added up? Divide by as many.",
     hint_ja="足し合わせた数はいくつありますか。その個数で割ります。",
 )
