@@ -321,5 +321,5 @@ def test_the_annotator_prefers_right_and_polite_answers() -> None:
     pairs = alignment.preferences(tasks, polite, tasks["right"])
     share = sum(alignment.is_polite(chosen) for chosen in pairs["chosen"]) / len(pairs)
     assert share == pytest.approx(sigmoid(2.0), abs=0.08)  # 300 draws
-    assert sum(pairs["surer"]) / len(pairs) == pytest.approx(share)
+    assert sum(pairs["foretold"]) / len(pairs) == pytest.approx(share)
     assert len(alignment.preferences(tasks, polite, polite)) == 0

@@ -148,10 +148,10 @@ def annotator_score(answer: str, right: str) -> float:
 
 
 def preferences(tasks: Dataset, first: Sequence[str], second: Sequence[str], seed: int = 0) -> Dataset:
-    """What the annotator chooses between two answers to each task. Columns: prompt, chosen, rejected, surer.
+    """What the annotator chooses between two answers to each task. Columns: prompt, chosen, rejected, foretold.
 
     Equal answers are left out. The choice is drawn as Bradley and Terry have it, from the difference of the scores;
-    `surer` tells whether the answer with the higher score was chosen (no matter which where the scores are equal).
+    `foretold` is 1 where the answer with the higher score was chosen, 0 where it was not, 1/2 for equal scores.
     """
     draw = random.Random(seed)
     rows: list[dict[str, Any]] = []
@@ -161,6 +161,6 @@ def preferences(tasks: Dataset, first: Sequence[str], second: Sequence[str], see
         ahead = annotator_score(one, task["right"]) - annotator_score(other, task["right"])
         takes_one = draw.random() < float(torch.sigmoid(torch.tensor(ahead)))
         chosen, rejected = (one, other) if takes_one else (other, one)
-        surer = ahead == 0 or (ahead > 0) == takes_one
-        rows.append({"prompt": task["prompt"], "chosen": chosen, "rejected": rejected, "surer": surer})
+        foretold = 0.5 if ahead == 0 else float((ahead > 0) == takes_one)
+        rows.append({"prompt": task["prompt"], "chosen": chosen, "rejected": rejected, "foretold": foretold})
     return Dataset.from_list(rows)

@@ -93,7 +93,8 @@ def train(
 ) -> list[float]:
     """Train until so many steps are made or so many seconds are over, whichever comes first.
 
-    The learning rate rises over the first twentieth and falls to zero along a straight line; gradients are clipped.
+    The learning rate rises over the first twentieth and falls to zero along a straight line; gradients are clipped. One
+    thread computes: models as small as these gain nothing from a second one, and lose much where cores are shared.
 
     Args:
         model: what is trained, all of its parameters.
@@ -102,6 +103,16 @@ def train(
     Returns:
         the losses, one for each step.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _train(model, loss_of, steps, seconds, rate)
+    finally:
+        torch.set_num_threads(threads)
+        model.eval()
+
+
+def _train(model: nn.Module, loss_of: Callable[[], Tensor], steps: int, seconds: float, rate: float) -> list[float]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
     began, losses = time.perf_counter(), list[float]()
     model.train()
@@ -117,5 +128,4 @@ def train(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         losses.append(loss.item())
-    model.eval()
     return losses

@@ -447,16 +447,16 @@ def no_greedy_choice(model: nn.Module, ids: Tensor, new: int, *how: Any, **more:
 @exercise.accepted
 @torch.no_grad()
 def by_gumbel(
-    model: nn.Module,
+    model: Any,
     ids: Tensor,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    generator: torch.Generator | None = None,
+    new: int,
+    temperature: Any = 1.0,
+    top_k: Any = None,
+    top_p: Any = None,
+    generator: Any = None,
 ) -> Tensor:
     """Drawn by adding Gumbel noise and taking the largest; the greedy choice is the same without the noise."""
-    text = torch.empty(len(ids), ids.size(1) + max_new_tokens, dtype=torch.long, device=ids.device)
+    text = torch.empty(len(ids), ids.size(1) + new, dtype=torch.long, device=ids.device)
     text[:, : ids.size(1)] = ids
     for place in range(ids.size(1), text.size(1)):
         scores = model(text[:, max(place - model.config.max_len, 0) : place])[:, -1]
@@ -473,19 +473,19 @@ def by_gumbel(
 @exercise.accepted
 @torch.no_grad()
 def row_by_row(
-    model: nn.Module,
+    model: Any,
     ids: Tensor,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    generator: torch.Generator | None = None,
+    new: int,
+    temperature: Any = 1.0,
+    top_k: Any = None,
+    top_p: Any = None,
+    generator: Any = None,
 ) -> Tensor:
     """One text after the other, as a list; a number from [0, 1) is looked up in the cumulative probabilities."""
     model.eval()
     rows = []
     for row in ids.tolist():
-        for _ in range(max_new_tokens):
+        for _ in range(new):
             shown = torch.tensor([row[-model.config.max_len :]], device=ids.device)
             logits = model(shown)[0, -1]
             if temperature == 0:
@@ -501,30 +501,3 @@ def row_by_row(
             row.append(int(torch.searchsorted(sums, point, right=True)))
         rows.append(row)
     return torch.tensor(rows, device=ids.device)
-
-
-@exercise.accepted
-@torch.inference_mode()
-def with_categorical(
-    model: nn.Module,
-    ids: Tensor,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """The new tokens are collected and put behind the prompt at the end."""
-    shown, written = ids, []
-    while len(written) < max_new_tokens:
-        scores = model(shown[:, -model.config.max_len :])[:, -1, :]
-        if temperature <= 0:
-            token = scores.topk(1).indices
-        else:
-            scores = scores.div(temperature)
-            for kept, limit in ((top_k_filter, top_k), (top_p_filter, top_p)):
-                scores = scores if limit is None else kept(scores, limit)
-            token = torch.exp(scores.log_softmax(dim=-1)).multinomial(1, replacement=True, generator=generator)
-        shown = torch.hstack((shown, token))
-        written.append(token)
-    return torch.cat([ids, *written], dim=-1)
