@@ -12,7 +12,7 @@ COMMON = 2  # by, once, and bridge
 exercise = ConceptQuestion(
     round(2 * COMMON / (PREDICTED + RIGHT), 4),
     points=1,
-    objectives=["4.5"],
+    objectives=["4.5", "answers"],
     title_en="F1 of an answer by hand",
     title_ja="解答の F1 を手で計算する",
     rtol=5e-3,

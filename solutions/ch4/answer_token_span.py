@@ -39,7 +39,7 @@ def answer_token_span(
 exercise = Exercise(
     answer_token_span,
     points=3,
-    objectives=["4.5"],
+    objectives=["4.5", "answers"],
     title_en="From characters to tokens",
     title_ja="文字の位置からトークンの位置へ",
     device=False,
@@ -81,12 +81,12 @@ class Window:
         return self.read[first][0], self.read[last][1]
 
 
-HARBOUR = [(0, 3), (4, 9), (10, 16), (17, 19), (20, 22), (22, 24), (24, 25)]  # The ferry leaves at 7 :4 5 in the text
+FERRY = [(0, 3), (4, 9), (10, 16), (17, 19), (20, 22), (22, 24), (24, 25)]  # The ferry leaves at du ##sk .
 
 
 @exercise.visible(en="the ferry worked by hand in the text", ja="本文で手計算したフェリーの例")
 def _(make: Make) -> dict[str, Any]:
-    offsets = [(0, 0), (0, 4), (5, 7), (8, 10), (0, 0), *HARBOUR, (0, 0)]
+    offsets = [(0, 0), (0, 4), (5, 7), (8, 10), (0, 0), *FERRY, (0, 0)]
     return {"offsets": offsets, "sequence_ids": [None, 0, 0, 0, None, *[1] * 7, None], "start_char": 20, "end_char": 24}
 
 

@@ -45,7 +45,7 @@ def best_answer_span(
 exercise = Exercise(
     best_answer_span,
     points=3,
-    objectives=["4.5"],
+    objectives=["4.5", "answers"],
     title_en="The best answer span",
     title_ja="最良の解答スパン",
     equivalent={

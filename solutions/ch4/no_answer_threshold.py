@@ -6,7 +6,7 @@ exercise = ConceptQuestion(
     "c",
     choices="abcd",
     points=1,
-    objectives=["4.5"],
+    objectives=["4.5", "answers"],
     title_en="Raising the threshold for an answer",
     title_ja="答えるためのしきい値を上げる",
 )

@@ -54,7 +54,7 @@ def squad_scores(prediction: str, answers: list[str]) -> tuple[float, float]:
 exercise = Exercise(
     squad_scores,
     points=4,
-    objectives=["4.5"],
+    objectives=["4.5", "answers"],
     title_en="SQuAD's exact match and F1",
     title_ja="SQuAD の完全一致と F1",
     device=False,

@@ -1,13 +1,12 @@
 """The best model for a budget of compute, in closed form (Hoffmann et al., 2022, section 3.3, equation 4)."""
 
 import math
-from collections.abc import Mapping
 
 from autograder.exercise import Exercise
 from autograder.make import Make
 
 
-def compute_optimal(flops: float, constants: Mapping[str, float]) -> tuple[float, float]:
+def compute_optimal(flops: float, constants: dict[str, float]) -> tuple[float, float]:
     """The number of parameters N and of tokens D that make the loss least for a given amount of compute.
 
     The loss is  E + A / N**alpha + B / D**beta , and training takes 6 N D floating-point operations.
@@ -72,7 +71,7 @@ def _(make: Make) -> dict[str, object]:
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
-def solved(flops: float, constants: Mapping[str, float], share: float, weight: float, cost: float = 6) -> tuple:
+def solved(flops: float, constants: dict[str, float], share: float, weight: float, cost: float = 6) -> tuple:
     """Parameters and tokens with this or that done otherwise."""
     power = 1 / (constants["alpha"] + constants["beta"])
     parameters = (weight * constants["A"] / constants["B"]) ** power * (flops / cost) ** (share * power)
@@ -85,7 +84,7 @@ def solved(flops: float, constants: Mapping[str, float], share: float, weight: f
     hint_en="If the loss hardly gains from more parameters (a small alpha), should they get more of the budget?",
     hint_ja="パラメータを増やしても損失があまり下がらない（alpha が小さい）とき、それに予算を多く割くべきでしょうか。",
 )
-def exponents_exchanged(flops: float, constants: Mapping[str, float]) -> tuple[float, float]:
+def exponents_exchanged(flops: float, constants: dict[str, float]) -> tuple[float, float]:
     return solved(flops, constants, constants["alpha"], constants["alpha"] / constants["beta"])
 
 
@@ -95,7 +94,7 @@ def exponents_exchanged(flops: float, constants: Mapping[str, float]) -> tuple[f
     hint_en="Multiply your two numbers with each other and with 6. Does that give the budget?",
     hint_ja="得られた二つの数を掛け合わせ、6 を掛けてみてください。予算に一致しますか。",
 )
-def without_the_six(flops: float, constants: Mapping[str, float]) -> tuple[float, float]:
+def without_the_six(flops: float, constants: dict[str, float]) -> tuple[float, float]:
     return solved(flops, constants, constants["beta"], constants["alpha"] / constants["beta"], cost=1)
 
 
@@ -105,7 +104,7 @@ def without_the_six(flops: float, constants: Mapping[str, float]) -> tuple[float
     hint_en="Set the derivative of the sum to zero. The exponents come down as factors.",
     hint_ja="和の微分を 0 とおいてみましょう。指数が係数として前に出てきます。",
 )
-def terms_made_equal(flops: float, constants: Mapping[str, float]) -> tuple[float, float]:
+def terms_made_equal(flops: float, constants: dict[str, float]) -> tuple[float, float]:
     return solved(flops, constants, constants["beta"], 1.0)
 
 
@@ -115,7 +114,7 @@ def terms_made_equal(flops: float, constants: Mapping[str, float]) -> tuple[floa
     hint_en="Put your two numbers into the loss, and then the other way round. Which of the two is lower?",
     hint_ja="得られた二つの数を損失の式に入れ、次に入れ替えて計算してみましょう。低いのはどちらですか。",
 )
-def other_order(flops: float, constants: Mapping[str, float]) -> tuple[float, float]:
+def other_order(flops: float, constants: dict[str, float]) -> tuple[float, float]:
     parameters, tokens = compute_optimal(flops, constants)
     return tokens, parameters
 
@@ -126,7 +125,7 @@ def other_order(flops: float, constants: Mapping[str, float]) -> tuple[float, fl
     hint_en="The rule of thumb came out of one set of constants. Where do yours enter?",
     hint_ja="その経験則は、ある一組の定数から得られたものです。あなたの式のどこに、与えられた定数が入っていますか。",
 )
-def twenty_tokens(flops: float, constants: Mapping[str, float]) -> tuple[float, float]:
+def twenty_tokens(flops: float, constants: dict[str, float]) -> tuple[float, float]:
     parameters = math.sqrt(flops / 120)
     return parameters, 20 * parameters
 
@@ -135,7 +134,7 @@ def twenty_tokens(flops: float, constants: Mapping[str, float]) -> tuple[float, 
 
 
 @exercise.accepted
-def by_ternary_search(flops: float, constants: Mapping[str, float]) -> tuple[float, float]:
+def by_ternary_search(flops: float, constants: dict[str, float]) -> tuple[float, float]:
     """The loss along the budget has one valley: the interval that holds it shrinks."""
 
     def loss(log: float) -> float:
@@ -150,7 +149,7 @@ def by_ternary_search(flops: float, constants: Mapping[str, float]) -> tuple[flo
 
 
 @exercise.accepted
-def in_logarithms(flops: float, constants: Mapping[str, float]) -> tuple[float, float]:
+def in_logarithms(flops: float, constants: dict[str, float]) -> tuple[float, float]:
     """A linear equation: log of alpha A N^-alpha = log of beta B D^-beta, and log N + log D = log C / 6."""
     a, b = math.log(constants["alpha"] * constants["A"]), math.log(constants["beta"] * constants["B"])
     total = math.log(flops) - math.log(6)
@@ -159,7 +158,7 @@ def in_logarithms(flops: float, constants: Mapping[str, float]) -> tuple[float, 
 
 
 @exercise.accepted
-def by_bisection(flops: float, constants: Mapping[str, float]) -> tuple[float, float]:
+def by_bisection(flops: float, constants: dict[str, float]) -> tuple[float, float]:
     """Where the derivative with respect to log N changes its sign."""
     low, high = 1e-3, flops
     while high / low > 1.0001:

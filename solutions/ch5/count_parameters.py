@@ -1,6 +1,5 @@
 """GPT-2's parameters (Radford et al., 2019) and the FLOPs of a training (Kaplan et al., 2020, section 2.1)."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -9,7 +8,7 @@ from autograder.exercise import Exercise
 from autograder.make import Make, Trial
 
 
-def count_parameters(config: Mapping[str, int], embeddings: bool = True) -> int:
+def count_parameters(config: dict[str, int], embeddings: bool = True) -> int:
     """How many numbers a model of GPT-2's architecture learns.
 
     Args:
@@ -120,7 +119,7 @@ def _(make: Make) -> Trial:
 
 
 def counted(
-    config: Mapping[str, int],
+    config: dict[str, int],
     embeddings: bool,
     *,
     bias: int = 1,
@@ -144,7 +143,7 @@ def counted(
     hint_en="A linear map from a to b learns a matrix and one more vector. How long is that vector?",
     hint_ja="a 次元から b 次元への線形層が学習するのは、行列と、もう一つのベクトルです。その長さはいくつですか。",
 )
-def without_biases(config: Mapping[str, int], embeddings: bool = True) -> int:
+def without_biases(config: dict[str, int], embeddings: bool = True) -> int:
     return counted(config, embeddings, bias=0)
 
 
@@ -155,7 +154,7 @@ def without_biases(config: Mapping[str, int], embeddings: bool = True) -> int:
     hint_en="Two names for the same numbers: how often are they stored?",
     hint_ja="同じ数の並びに二つの名前が付いています。保持されるのは何回分でしょうか。",
 )
-def output_not_tied(config: Mapping[str, int], embeddings: bool = True) -> int:
+def output_not_tied(config: dict[str, int], embeddings: bool = True) -> int:
     return counted(config, embeddings, tables=("vocab_size", "max_len", "vocab_size"))
 
 
@@ -166,7 +165,7 @@ def output_not_tied(config: Mapping[str, int], embeddings: bool = True) -> int:
     hint_en="Sinusoids need no parameters. What does the docstring say about the positions of this model?",
     hint_ja="正弦波ならパラメータは要りません。このモデルの位置については、docstring に何と書いてありますか。",
 )
-def without_positions(config: Mapping[str, int], embeddings: bool = True) -> int:
+def without_positions(config: dict[str, int], embeddings: bool = True) -> int:
     return counted(config, embeddings, tables=("vocab_size",))
 
 
@@ -177,7 +176,7 @@ def without_positions(config: Mapping[str, int], embeddings: bool = True) -> int
     hint_en="Your count is short by two vectors of the model's width. What stands between the layers and the logits?",
     hint_ja="モデルの次元のベクトル二つ分だけ足りません。層の並びとロジットの間には、何がありますか。",
 )
-def without_the_last_norm(config: Mapping[str, int], embeddings: bool = True) -> int:
+def without_the_last_norm(config: dict[str, int], embeddings: bool = True) -> int:
     return counted(config, embeddings, last=0)
 
 
@@ -188,7 +187,7 @@ def without_the_last_norm(config: Mapping[str, int], embeddings: bool = True) ->
     hint_en="Query, key, value: and what mixes the heads when they have been put side by side?",
     hint_ja="クエリ、キー、バリュー。では、並べたヘッドを混ぜ合わせるのは何でしょうか。",
 )
-def without_the_output_map(config: Mapping[str, int], embeddings: bool = True) -> int:
+def without_the_output_map(config: dict[str, int], embeddings: bool = True) -> int:
     return counted(config, embeddings, maps=3)
 
 
@@ -199,7 +198,7 @@ def without_the_output_map(config: Mapping[str, int], embeddings: bool = True) -
     hint_en="A layer norm multiplies each entry by something and adds something to it. Both are learned.",
     hint_ja="層正規化は、各成分に何かを掛け、さらに何かを足します。どちらも学習されます。",
 )
-def norms_without_shift(config: Mapping[str, int], embeddings: bool = True) -> int:
+def norms_without_shift(config: dict[str, int], embeddings: bool = True) -> int:
     return counted(config, embeddings, gain=1)
 
 
@@ -229,7 +228,7 @@ def one_operation_each(parameters: float, tokens: float) -> float:
 
 
 @exercise.accepted(answer="count_parameters")
-def built_by_pytorch(config: Mapping[str, int], embeddings: bool = True) -> int:
+def built_by_pytorch(config: dict[str, int], embeddings: bool = True) -> int:
     """The modules themselves are built, without memory, and counted."""
     width, inner = config["d_model"], config["d_inner"]
 
@@ -246,14 +245,14 @@ def built_by_pytorch(config: Mapping[str, int], embeddings: bool = True) -> int:
 
 
 @exercise.accepted(answer="count_parameters")
-def one_formula(config: Mapping[str, int], embeddings: bool = True) -> int:
+def one_formula(config: dict[str, int], embeddings: bool = True) -> int:
     """All terms multiplied out."""
     v, p, d, n, f = (config[key] for key in ("vocab_size", "max_len", "d_model", "num_layers", "d_inner"))
     return n * (4 * d**2 + 2 * d * f + 9 * d + f) + 2 * d + int(embeddings) * (v + p) * d
 
 
 @exercise.accepted(answer="count_parameters")
-def list_of_shapes(config: Mapping[str, int], embeddings: bool = True) -> int:
+def list_of_shapes(config: dict[str, int], embeddings: bool = True) -> int:
     """Every matrix and vector is written down with its shape."""
     d, f = config["d_model"], config["d_inner"]
     layer: list[tuple[Any, ...]] = [(d, 3 * d), (3 * d,), (d, d), (d,), (d, f), (f,), (f, d), (d,)] + [(d,)] * 4
