@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from autograder.course.threads import one_thread
+
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
 
@@ -103,13 +105,10 @@ def train(
     Returns:
         the losses, one for each step.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _train(model, loss_of, steps, seconds, rate)
-    finally:
-        torch.set_num_threads(threads)
-        model.eval()
+    with one_thread():
+        losses = _train(model, loss_of, steps, seconds, rate)
+    model.eval()
+    return losses
 
 
 def _train(model: nn.Module, loss_of: Callable[[], Tensor], steps: int, seconds: float, rate: float) -> list[float]:

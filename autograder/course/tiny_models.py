@@ -1,14 +1,14 @@
 """Tiny GPTs that train in seconds, for chapter 5's measurements: language models of growing size, and a secret code."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from autograder.course.gpt import GPT, GPTConfig
+from autograder.course.threads import one_thread
 
 BLOCK = 1000  # characters: a text is divided into training and held-out pieces of this length
 HELD_OUT = 16  # one piece in so many is held out
@@ -63,7 +63,7 @@ def train(
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     model.train()
-    with _one_thread():
+    with one_thread():
         for step in range(1, steps + 1):
             ids = batch(generator)
             first = 0 if answer is None else ids.size(1) - 1 - answer
@@ -75,17 +75,6 @@ def train(
             if look is not None:
                 look(step)
     model.eval()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Tensors this small are not worth dividing: on a busy machine the threads wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
