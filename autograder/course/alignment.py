@@ -53,7 +53,6 @@ def tiny_gpt(width: int = 64, layers: int = 2, heads: int = 4, seed: int = 0) ->
         attn_pdrop=0.0,
         bos_token_id=eos,
         eos_token_id=eos,
-        pad_token_id=eos,
     )
     torch.manual_seed(seed)
     model = GPT2LMHeadModel(config)
