@@ -84,6 +84,12 @@ def test_they_are_the_last_resort_and_one_line_says_so(capsys: pytest.CaptureFix
     assert line == "squad (train): 224 of 224 rows, from the passages written for this course."
 
 
+def test_they_can_be_asked_for_by_name(squad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (squad / "mine.json").write_text("not looked at", encoding="utf-8")
+    assert len(load_questions("validation", name="passages")) == 72
+    assert capsys.readouterr().out.startswith("passages (validation): 72 of 72 rows, from the passages written for")
+
+
 def test_a_limit_takes_the_same_questions_each_time() -> None:
     few, many = load_questions(limit=12), load_questions(limit=60)
     assert few["id"][:] == many["id"][:12] == load_questions(limit=12)["id"][:]

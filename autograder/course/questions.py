@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SPLITS = ("train", "validation")
-NAMES = ("squad",)
+OWN = "passages"
+NAMES = ("squad", OWN)
 PASSAGES = Path(__file__).parent / "data" / "questions"
 
 _HUB = "rajpurkar/squad_v2"
@@ -46,8 +47,8 @@ def load_questions(split: str = "train", limit: int | None = None, name: str = "
         split: "train" or "validation"; no passage is in both.
         limit: take so many questions only, drawn from all: the same ones each time, and with a larger limit the same
             ones and more. None takes all of them, in the order of the source.
-        name: "squad". Where neither the folder in AUTOGRADER_DATA nor the Hugging Face hub has it, the course's own
-            passages are taken.
+        name: "squad", or "passages", the course's own. Where neither the folder in AUTOGRADER_DATA nor the Hugging
+            Face hub has SQuAD, the course's own passages are taken for it.
 
     Returns:
         A data set with the columns `id`, `context` (the passage), `question` and `answers`: a dict with the lists
@@ -78,12 +79,13 @@ def load_questions(split: str = "train", limit: int | None = None, name: str = "
 
 def _rows(name: str, split: str) -> tuple[list[Row], Text]:
     """All questions of a split from the first source that has them, and what the source is called."""
-    folder = sources.in_folder_or_say(name)
-    if folder is not None:
-        return _from_folder(folder, split)
-    rows = sources.hub.load(_HUB, lambda: _from_hub(split))
-    if rows is not None:
-        return rows, SOURCES["hub"].format(name=_HUB)
+    if name != OWN:
+        folder = sources.in_folder_or_say(name)
+        if folder is not None:
+            return _from_folder(folder, split)
+        rows = sources.hub.load(_HUB, lambda: _from_hub(split))
+        if rows is not None:
+            return rows, SOURCES["hub"].format(name=_HUB)
     return [row for article in read_articles(PASSAGES / f"{split}.json") for row in article], SOURCES["passages"]
 
 

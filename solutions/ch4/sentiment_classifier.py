@@ -58,7 +58,7 @@ class SentimentClassifier(nn.Module):
 exercise = Exercise(
     SentimentClassifier,
     points=3,
-    objectives=["4.5"],
+    objectives=["4.5", "sentiment"],
     title_en="A sentiment classifier",
     title_ja="感情分類器",
     equivalent={

@@ -55,7 +55,7 @@ exercise = Exercise(
     extract_answer,
     majority_vote,
     points=4,
-    objectives=["5.3"],
+    objectives=["5.3", "prompts"],
     title_en="Reading answers and taking a vote",
     title_ja="答えの読み取りと多数決",
     device=False,
