@@ -80,21 +80,19 @@ def test_the_loss_is_that_of_gpt2() -> None:
             output = model(ids, labels=ids)
         ours = reference("causal_lm_loss")(output.logits, ids)
         assert float(ours) == pytest.approx(float(output.loss), rel=1e-5)  # transformers calculates it in float32
-        perplexity = reference("causal_lm_loss", "perplexity")(output.logits, ids)
+        perplexity = reference("perplexity")(output.logits, ids)
         assert float(perplexity) == pytest.approx(math.exp(float(output.loss)), rel=1e-5)
 
 
 def test_the_perplexity_of_guessing_is_the_number_of_tokens() -> None:
-    assert float(reference("causal_lm_loss", "perplexity")(torch.zeros(2, 5, 17), torch.randint(17, (2, 5)))) == (
-        pytest.approx(17.0)
-    )
+    assert float(reference("perplexity")(torch.zeros(2, 5, 17), torch.randint(17, (2, 5)))) == (pytest.approx(17.0))
 
 
 def test_the_loss_by_hand() -> None:
     logits = torch.tensor([[[0.25, 0.25, 0.5], [0.5, 0.25, 0.25], [0.98, 0.01, 0.01]]]).log()
     ids = torch.tensor([[0, 2, 1]])
     assert round(float(reference("causal_lm_loss")(logits, ids)), 3) == 1.040
-    assert round(float(reference("causal_lm_loss", "perplexity")(logits, ids)), 3) == 2.828
+    assert round(float(reference("perplexity")(logits, ids)), 3) == 2.828
     assert float(reference("causal_lm_loss")(logits[:, :1], ids[:, :1])) == 0.0
 
 
@@ -264,10 +262,19 @@ def test_a_text_that_is_yielded_token_by_token_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "slug", ["generate", "top_k_filter", "top_p_filter", "causal_lm_loss", "beam_search", "pseudo_log_likelihood"]
+    "slug",
+    [
+        "generate",
+        "top_k_filter",
+        "top_p_filter",
+        "causal_lm_loss",
+        "perplexity",
+        "beam_search",
+        "pseudo_log_likelihood",
+    ],
 )
 def test_nothing_and_nonsense_get_a_sentence_and_no_marks(slug: str) -> None:
-    several = {"causal_lm_loss": "perplexity", "pseudo_log_likelihood": "causal_log_likelihood"}
+    several = {"pseudo_log_likelihood": "causal_log_likelihood"}
     for nonsense in (None, "text", [None], {"a": 1}, torch.zeros(0), float("nan"), object()):
 
         def wrong(*args: Any, given: Any = nonsense, **named: Any) -> Any:

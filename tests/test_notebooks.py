@@ -46,7 +46,7 @@ def test_source_notebooks_are_committed_clean(path: Path) -> None:
 def test_grading_leaves_every_demonstration_out(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     tagged = {number for number, cell in enumerate(cells) if TAG in cell.metadata.get("tags", [])}
-    assert not_needed(cells, demonstrations_in(path)) == tagged, "a cell that is graded reads what a demonstration makes"
+    assert not_needed(cells, demonstrations_in(path)) == tagged, "a graded cell reads what a demonstration makes"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The filters that `generate` calls, by means of their own; see `standins`."""
+"""What perplexity and generation are built from, by means of their own; see `standins`."""
 
 import torch
 from torch import Tensor
@@ -18,3 +18,15 @@ def top_p_filter(logits: Tensor, p: float) -> Tensor:
     no_likelier = logits.unsqueeze(-2) <= logits.unsqueeze(-1)
     together = (no_likelier * logits.softmax(dim=-1).unsqueeze(-2)).sum(dim=-1)
     return torch.where((together > 1 - p) | no_likelier.all(dim=-1), logits, -torch.inf)
+
+
+def causal_lm_loss(logits: Tensor, ids: Tensor) -> Tensor:
+    """How far the scores of the tokens that came lie below the logarithm of all exponentials, on average; 0 over none.
+
+    Args:
+        logits: (batch, time, vocab_size); ids: (batch, time), of which all but the first column are guessed.
+    """
+    guesses = logits[:, : ids.size(1) - 1]
+    came = torch.take_along_dim(guesses, ids[:, 1:].unsqueeze(-1), dim=-1).squeeze(-1)
+    surprise = guesses.logsumexp(dim=-1) - came
+    return surprise.sum() / max(1, surprise.numel())

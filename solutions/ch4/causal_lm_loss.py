@@ -1,4 +1,4 @@
-"""The loss of a causal language model and its perplexity (Radford et al., 2018, equation 1; Jelinek et al., 1977)."""
+"""The loss of a causal language model (Radford et al., 2018, equation 1)."""
 
 import torch
 import torch.nn.functional as F
@@ -31,20 +31,12 @@ def causal_lm_loss(logits: Tensor, ids: Tensor) -> Tensor:
     ### END SOLUTION
 
 
-def perplexity(logits: Tensor, ids: Tensor) -> Tensor:
-    """The exponential of the causal language model's loss, as a scalar; arguments as in causal_lm_loss."""
-    ### BEGIN SOLUTION
-    return causal_lm_loss(logits, ids).exp()
-    ### END SOLUTION
-
-
 exercise = Exercise(
     causal_lm_loss,
-    perplexity,
-    points=3,
+    points=2,
     objectives=["4.4"],
-    title_en="The loss of a causal language model, and its perplexity",
-    title_ja="因果言語モデルの損失とパープレキシティ",
+    title_en="The loss of a causal language model",
+    title_ja="因果言語モデルの損失",
 )
 
 
@@ -63,32 +55,22 @@ def by_hand() -> dict[str, Tensor]:
 
 @exercise.visible(en="the loss worked by hand in the text", ja="本文で手計算した損失")
 def _(make: Make) -> Trial:
-    return make.call("causal_lm_loss", **by_hand())  # (ln 2 + ln 4) / 2 = 1.040
+    return make.call(**by_hand())  # (ln 2 + ln 4) / 2 = 1.040
 
 
 @exercise.visible(en="the loss of a batch", ja="バッチの損失")
 def _(make: Make) -> Trial:
-    return make.call("causal_lm_loss", **scored(make, 2, 5, 4))
+    return make.call(**scored(make, 2, 5, 4))
 
 
 @exercise.visible(en="a text of one token", ja="1 トークンだけのテキスト")
 def _(make: Make) -> Trial:
-    return make.call("causal_lm_loss", **scored(make, 3, 1, 4))
-
-
-@exercise.visible(en="the perplexity worked by hand in the text", ja="本文で手計算したパープレキシティ")
-def _(make: Make) -> Trial:
-    return make.call("perplexity", **by_hand())  # √(2 · 4) = 2.828
-
-
-@exercise.visible(en="the perplexity of a batch", ja="バッチのパープレキシティ")
-def _(make: Make) -> Trial:
-    return make.call("perplexity", **scored(make, 3, 4, 6))
+    return make.call(**scored(make, 3, 1, 4))
 
 
 @exercise.hidden(en="the loss of a larger batch", ja="もっと大きなバッチの損失", weight=2)
 def _(make: Make) -> Trial:
-    return make.call("causal_lm_loss", **scored(make, 3, 7, 5))
+    return make.call(**scored(make, 3, 7, 5))
 
 
 @exercise.hidden(
@@ -98,22 +80,17 @@ def _(make: Make) -> Trial:
     given = scored(make, 1, 2, 4)
     given["logits"][0, 0] += torch.tensor([1000.0, -1000.0, 300.0, -50.0])
     given["ids"][0, 1] = 1
-    return make.call("causal_lm_loss", **given)
+    return make.call(**given)
 
 
 @exercise.hidden(en="texts of one token", ja="1 トークンだけのテキスト（複数）", weight=0.5)
 def _(make: Make) -> Trial:
-    return make.call("causal_lm_loss", **scored(make, 4, 1, 6))
+    return make.call(**scored(make, 4, 1, 6))
 
 
 @exercise.hidden(en="the gradient of the loss", ja="損失の勾配", gradients=True)
 def _(make: Make) -> Trial:
-    return make.call("causal_lm_loss", **scored(make, 2, 6, 7))
-
-
-@exercise.hidden(en="the perplexity of another batch", ja="別のバッチのパープレキシティ")
-def _(make: Make) -> Trial:
-    return make.call("perplexity", **scored(make, 4, 6, 5))
+    return make.call(**scored(make, 2, 6, 7))
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------------
@@ -126,7 +103,6 @@ def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @exercise.mistake(
-    answer="causal_lm_loss",
     en="There is no shift: each position is asked for the token that it has just been shown.",
     ja="ずらしていません。どの位置でも、いま見せたばかりのトークンを当てさせています。",
     hint_en="The logits at position t were made with the token at t in view. Which token do they guess?",
@@ -137,7 +113,6 @@ def not_shifted(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 @exercise.mistake(
-    answer="causal_lm_loss",
     en="The shift goes the wrong way: the tokens are guessed from what comes after them.",
     ja="ずらす向きが逆です。後ろのトークンから前のトークンを当てさせています。",
     hint_en="Put the first logits beside the token that they should guess. Which of the two tensors loses its first "
@@ -150,7 +125,6 @@ def shifted_backwards(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 @exercise.mistake(
-    answer="causal_lm_loss",
     en="The text is rolled, not cut: the last position is asked for the first token.",
     ja="切り落とさずに巡回させています。最後の位置に、先頭のトークンを当てさせています。",
     hint_en="What follows the last token of the text? How many guesses does a text of time tokens hold?",
@@ -161,7 +135,6 @@ def rolled(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 @exercise.mistake(
-    answer="causal_lm_loss",
     en="The sum is divided by the number of all tokens, not of those that are guessed.",
     ja="当てさせたトークンの数ではなく、すべてのトークンの数で割っています。",
     hint_en="Is the first token of a text ever guessed?",
@@ -172,7 +145,6 @@ def divided_by_all(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 @exercise.mistake(
-    answer="causal_lm_loss",
     en="The losses are added up, not averaged.",
     ja="損失を平均せずに合計しています。",
     hint_en="Should a longer text have a larger loss merely because it is longer?",
@@ -183,7 +155,6 @@ def summed(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 @exercise.mistake(
-    answer="causal_lm_loss",
     en="Where there is nothing to guess, the loss is nan: 0 is divided by 0.",
     ja="当てるものがないとき、0 を 0 で割って損失が nan になっています。",
     hint_en="A text of one token has no token that follows another. What keeps a divisor away from 0?",
@@ -195,7 +166,6 @@ def nan_over_nothing(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 @exercise.mistake(
-    answer="causal_lm_loss",
     en="The logarithm is taken after the softmax: a small probability underflows to 0, and the loss is inf.",
     ja="ソフトマックスの後で対数をとっています。小さな確率はアンダーフローして 0 になり、損失が inf になります。",
     hint_en="A score 1000 below the largest has a probability that no number holds, but its logarithm is an ordinary "
@@ -208,45 +178,10 @@ def log_of_softmax(logits: Tensor, ids: Tensor) -> Tensor:
     return -right.log().sum() / max(right.numel(), 1)
 
 
-@exercise.mistake(
-    answer="perplexity",
-    en="The loss is in nats, but 2 is raised to it, as if it were in bits.",
-    ja="損失の単位はナットなのに、ビットであるかのように 2 のべき乗をとっています。",
-    hint_en="Which logarithm is in the loss? Its inverse undoes it.",
-    hint_ja="損失に使われている対数の底は何ですか。それを打ち消すのは、その逆関数です。",
-)
-def two_to_the_loss(logits: Tensor, ids: Tensor) -> Tensor:
-    return 2 ** causal_lm_loss(logits, ids)
-
-
-@exercise.mistake(
-    answer="perplexity",
-    en="The exponential is taken of every token's loss, and the mean over that.",
-    ja="先にトークンごとの損失の指数をとり、その後で平均しています。",
-    hint_en="Perplexity is a geometric mean. In which order do the mean and the exponential come?",
-    hint_ja="パープレキシティは幾何平均です。平均と指数関数は、どの順に適用しますか。",
-)
-def mean_of_exponentials(logits: Tensor, ids: Tensor) -> Tensor:
-    return F.cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").exp().mean()
-
-
-@exercise.mistake(
-    answer="perplexity",
-    en="Each row has a perplexity of its own, and these are averaged.",
-    ja="行ごとにパープレキシティを求め、それを平均しています。",
-    hint_en="The mean in the exponent is over the batch. Is a mean of exponentials the exponential of a mean?",
-    hint_ja="指数の肩に乗る平均は、バッチ全体の平均です。指数の平均は、平均の指数と等しいでしょうか。",
-)
-def mean_over_rows(logits: Tensor, ids: Tensor) -> Tensor:
-    return torch.stack(
-        [causal_lm_loss(row[None], text[None]).exp() for row, text in zip(logits, ids, strict=True)]
-    ).mean()
-
-
 # -- right answers written another way ---------------------------------------------------------------------------------
 
 
-@exercise.accepted(answer="causal_lm_loss")
+@exercise.accepted
 def with_log_softmax(logits: Tensor, ids: Tensor) -> Tensor:
     """Log-probabilities, gathered; nothing to guess is told apart at the start."""
     if ids.shape[1] < 2:
@@ -255,7 +190,7 @@ def with_log_softmax(logits: Tensor, ids: Tensor) -> Tensor:
     return -torch.gather(log_probabilities, 2, ids[:, 1:].unsqueeze(2)).mean()
 
 
-@exercise.accepted(answer="causal_lm_loss")
+@exercise.accepted
 def with_labels_that_are_ignored(logits: Tensor, ids: Tensor) -> Tensor:
     """The last position keeps its place and gets the label that cross_entropy leaves out."""
     following = F.pad(ids[:, 1:], (0, 1), value=-100)
@@ -263,17 +198,10 @@ def with_labels_that_are_ignored(logits: Tensor, ids: Tensor) -> Tensor:
     return losses.sum() / (following != -100).sum().clamp(min=1)
 
 
-@exercise.accepted(answer="causal_lm_loss")
+@exercise.accepted
 def token_by_token(logits: Tensor, ids: Tensor) -> Tensor:
     losses = [logits.new_zeros(())]
     for scores, text in zip(logits, ids.tolist(), strict=True):
         for place in range(1, len(text)):
             losses.append(scores[place - 1].logsumexp(dim=0) - scores[place - 1, text[place]])
     return torch.stack(losses).sum() / max(len(losses) - 1, 1)
-
-
-@exercise.accepted(answer="perplexity")
-def geometric_mean(logits: Tensor, ids: Tensor) -> Tensor:
-    """The geometric mean of one over the probability of each token."""
-    chances = logits[:, :-1].softmax(dim=-1).gather(-1, ids[:, 1:, None])
-    return (1 / chances).prod() ** (1 / chances.numel())
