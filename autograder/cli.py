@@ -45,16 +45,18 @@ def sync(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; fail when something is stale.")] = False,
     root: Root = Path(),
 ) -> None:
-    """Write model answers and points from the exercise files into the cells of the source notebooks."""
+    """Write model answers and points from the exercise files into the source notebooks, and docs/syllabus.md anew."""
+    from autograder.curriculum import sync_curriculum
     from autograder.sync import sync_chapters
 
     stale = sync_chapters(root, chapters, write=not check)
+    stale += sync_curriculum(root, write=not check)
     for line in stale:
         console.print(line, highlight=False)
     if check and stale:
-        errors.print("Stale notebooks: run `autograder sync`.")
+        errors.print("Stale: run `autograder sync`.")
         raise typer.Exit(1)
-    console.print("All cells are up to date." if not stale else f"{len(stale)} cells rewritten.")
+    console.print("Everything is up to date." if not stale else f"{len(stale)} places rewritten.")
 
 
 @app.command()

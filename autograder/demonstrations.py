@@ -8,6 +8,7 @@ import ast
 import builtins
 import symtable
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,31 +36,48 @@ def not_needed(cells: Sequence[NotebookNode], demonstrations: set[str]) -> set[i
     left_out = {i for i, source in code.items() if source.strip() in demonstrations}
     if not left_out:
         return set()
-    defined = {i: _names(code[i])[0] for i in left_out}
-    used = {i: _names(source)[1] for i, source in code.items()}
+    names = {i: _names(source) for i, source in code.items()}
     while True:
-        wanted = set[str]().union(*(used[i] or () for i in code.keys() - left_out))
-        if any(used[i] is None for i in code.keys() - left_out):
-            return set()  # a cell that may read anything
-        needed = {i for i in left_out if defined[i] & wanted}
+        run = code.keys() - left_out
+        if any(names[i].anything for i in run):
+            return set()
+        called = set[str]().union(*(names[i].later for i in run))
+        needed = {
+            i for i in left_out if names[i].defined & called.union(*(names[reader].now for reader in run if reader > i))
+        }
         if not needed:
             return left_out
         left_out -= needed
 
 
-def _names(source: str) -> tuple[set[str], set[str] | None]:
-    """The names that a cell defines, and those that it reads from elsewhere; None where magics may read any.
+@dataclass(frozen=True)
+class _Names:
+    """The names that a cell defines, and those that it reads from elsewhere: when it runs, or in what it defines.
 
-    A cell that is no Python defines nothing and reads nothing.
+    A function may be called once later cells have run, so what it reads may come from them.
     """
+
+    defined: frozenset[str] = frozenset()
+    now: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
+    anything: bool = False  # magics, for instance, may read any name
+
+
+def _names(source: str) -> _Names:
+    """A cell that is no Python defines nothing and reads nothing."""
     try:
         table = symtable.symtable(_reached(source), "<cell>", "exec")
     except SyntaxError:
-        return set(), None if _has_magics(source) else set()
+        return _Names(anything=_has_magics(source))
     except Exception:  # nested too deep, a null byte
-        return set(), None
-    defined = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
-    return defined, set(_read(table)) - set(dir(builtins))
+        return _Names(anything=True)
+    symbols = table.get_symbols()
+    builtin = frozenset(dir(builtins))
+    return _Names(
+        defined=frozenset(each.get_name() for each in symbols if each.is_assigned() or each.is_imported()),
+        now=frozenset(each.get_name() for each in symbols if each.is_referenced()) - builtin,
+        later=frozenset(name for child in table.get_children() for name in _read(child)) - builtin,
+    )
 
 
 def _reached(source: str) -> str:
@@ -86,9 +104,6 @@ def _has_magics(source: str) -> bool:
 
 def _read(table: symtable.SymbolTable) -> Iterable[str]:
     """The global names that this scope and those in it read."""
-    top = table.get_type() == "module"
-    for symbol in table.get_symbols():
-        if symbol.is_referenced() and (top or symbol.is_global()):
-            yield symbol.get_name()
+    yield from (symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced() and symbol.is_global())
     for child in table.get_children():
         yield from _read(child)

@@ -10,7 +10,7 @@ FINDINGS: dict[str, Text] = {
     ),
     "not_attempted": Text("{answer} is not attempted yet.", "{answer} はまだ解答されていません。"),
     "not_callable": Text(
-        "{answer} is a {type}, not a function: was the name used for something else?",
+        "{answer} is of type {type}, not a function: was the name used for something else?",
         "{answer} は関数ではなく {type} です。同じ名前を別のものに使っていませんか。",
     ),
     "not_a_module": Text(
@@ -48,7 +48,7 @@ FINDINGS: dict[str, Text] = {
         "{where}None was returned: is there a return?", "{where}None が返されました。return を書き忘れていませんか。"
     ),
     "type": Text(
-        "{where}a {actual} was returned instead of {expected}.", "{where}{expected} ではなく {actual} が返されました。"
+        "{where}the type is {actual} instead of {expected}.", "{where}{expected} ではなく {actual} が返されました。"
     ),
     "single": Text(
         "{where}a single tensor was returned instead of {expected} values.",
@@ -171,6 +171,14 @@ CHECK: dict[str, Text] = {
     "unknown": Text(
         "{name} is not an exercise of this notebook; its exercises are: {known}.",
         "{name} はこのノートブックの問題ではありません。問題は次のとおりです: {known}",
+    ),
+    "nothing_named": Text(
+        "check() was called without an answer: name the function, such as check({name}).",
+        "check() に解答が渡されていません。check({name}) のように関数名を渡してください。",
+    ),
+    "no_language": Text(
+        "start(..., language={found}): choose one of {choices}; {used} is used now.",
+        "start(..., language={found})：{choices} から選んでください。今回は {used} で表示します。",
     ),
     "run_first": Text(
         "{name} is not defined yet: run the cell above that defines it, then this one again.",

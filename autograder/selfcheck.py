@@ -51,12 +51,17 @@ class Session:
             problem = CHECK["missing_file"].format(file=path.name)
         return cls(name, None, problem, known or "en")
 
-    def key_of(self, name: str) -> Key:
+    def opened(self) -> Checks:
+        """The checks that were read. Raises CheckFailed with the reason where there are none."""
         if self.checks is None:
             raise CheckFailed((self.problem or CHECK["not_started"]).pick(self.language))
-        key = self.checks.of(name)
+        return self.checks
+
+    def key_of(self, name: str) -> Key:
+        checks = self.opened()
+        key = checks.of(name)
         if key is None:
-            known = ", ".join(answer for key in self.checks.keys.values() for answer in key.answers)
+            known = ", ".join(answer for key in checks.keys.values() for answer in key.answers)
             raise CheckFailed(CHECK["unknown"].format(name=name, known=known).pick(self.language))
         return key
 
@@ -71,6 +76,9 @@ def start(name: str, language: str | None = None) -> None:
     _explain_missing_names()
     if _session.problem is not None:
         _show({"text/plain": _session.problem.pick(_session.language)})
+    if language is not None and language not in LANGUAGES:
+        fields = {"found": repr(language), "choices": ", ".join(map(repr, LANGUAGES)), "used": repr(_session.language)}
+        _show({"text/plain": CHECK["no_language"].format(**fields).pick(_session.language)})
 
 
 def check(*answers: Callable[..., Any] | str) -> None:
@@ -82,6 +90,9 @@ def check(*answers: Callable[..., Any] | str) -> None:
     Raises:
         CheckFailed: one quiet line, after the verdict was shown, unless all is right. `nbgrader validate` counts it.
     """
+    if not answers:
+        name = next((name for key in _session.opened().keys.values() for name in key.answers), "f")
+        raise CheckFailed(CHECK["nothing_named"].format(name=name).pick(_session.language))
     names = [answer if isinstance(answer, str) else _name_of(answer) for answer in answers]
     for key in dict.fromkeys(_session.key_of(name).sheet.slug for name in names):
         verdict = judge_here(_session.key_of(key), _namespace())
@@ -125,10 +136,8 @@ def _judge_here(key: Key, namespace: MutableMapping[str, Any]) -> Verdict:
 
 def progress() -> None:
     """Show the notebook as a picture: which exercises are right, and which objectives are met."""
-    if _session.checks is None:
-        raise CheckFailed((_session.problem or CHECK["not_started"]).pick(_session.language))
-    language, namespace = _session.language, _namespace()
-    verdicts = {slug: judge_here(key, namespace) for slug, key in _session.checks.keys.items()}
+    checks, language, namespace = _session.opened(), _session.language, _namespace()
+    verdicts = {slug: judge_here(key, namespace) for slug, key in checks.keys.items()}
     rows = [
         {
             "title": verdict.title.pick(language),
@@ -138,13 +147,13 @@ def progress() -> None:
         }
         for verdict in verdicts.values()
     ]
-    called = _session.checks.objectives
+    called = checks.objectives
     objectives = [
         {
             "name": f"{objective} {called[objective].pick(language)}" if objective in called else objective,
             "met": all(verdicts[slug].status in ("right", "recorded") for slug in slugs),
         }
-        for objective, slugs in _by_objective(_session.checks).items()
+        for objective, slugs in _by_objective(checks).items()
     ]
     done, recorded = (sum(row["status"] == status for row in rows) for status in ("right", "recorded"))
     words = {key: text.pick(language) for key, text in PROGRESS.items() if key not in ("counted", "recorded")}

@@ -324,7 +324,7 @@ def test_a_loop_that_yields_its_losses_is_told() -> None:
 
     verdict = verdict_of(exercise("fine_tune"), yields)
     assert verdict.score == 0.0
-    assert says_of(verdict) == "a generator was returned instead of list."
+    assert says_of(verdict) == "the type is generator instead of list."
 
 
 def says_of(verdict: Verdict) -> str:

@@ -54,6 +54,13 @@ def test_names_of_ones_own_are_no_reason_to_run_it(answer: str) -> None:
     assert left_out(PLOT, answer) == {0}
 
 
+def test_a_name_is_needed_only_by_what_comes_later_or_is_called_later() -> None:
+    drawn = "start, end = 1, 2"
+    assert left_out("from course import start\nstart('toy')", drawn, shown=(drawn,)) == {1}
+    assert left_out("def f():\n    return end", drawn, "f()", shown=(drawn,)) == set()
+    assert left_out(drawn, "start + 1", shown=(drawn,)) == set()
+
+
 def test_what_a_needed_one_needs_is_run_too() -> None:
     first, second, third = "colours = [1]", "palette = colours * 2", "unused = 3"
     shown = (first, second, third)

@@ -251,7 +251,7 @@ def test_what_is_no_list_is_named_as_what_it_is() -> None:
     expected = [1, 2]
     for actual, name in ((run_out(x for x in expected), "generator"), (torch.nn.Linear(1, 1), "Module")):
         (finding,) = compare(expected, as_sent(as_data(actual)), TOLERANCE)
-        assert finding.text().en == f"a {name} was returned instead of list."
+        assert finding.text().en == f"the type is {name} instead of list."
     assert kind_of(as_data(run_out(iter(expected))), as_data(run_out(x for x in expected))) is None
     assert kind_of(as_data(run_out(iter(expected))), expected) == "type"
 

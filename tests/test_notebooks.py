@@ -11,6 +11,7 @@ from toycourse import ROOT, nbgrader
 from toymodels import save_tiny_bert
 
 from autograder.course.models import DEFAULT
+from autograder.demonstrations import TAG, demonstrations_in, not_needed
 from autograder.render import MIME
 from autograder.sync import sync_chapters
 
@@ -19,6 +20,8 @@ names = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.pare
 
 
 def _run(nb: NotebookNode, folder: Path) -> NotebookNode:
+    for cell in nb.cells:  # where no data decide how long an experiment takes, a number in the first cell does
+        cell.source = cell.source.replace("EFFORT = 1.0", "EFFORT = 0.03")
     client = NotebookClient(nb, timeout=600, allow_errors=True, resources={"metadata": {"path": str(folder)}})
     return client.execute()
 
@@ -39,6 +42,13 @@ def test_source_notebooks_are_committed_clean(path: Path) -> None:
     nbformat.validate(nb)
 
 
+@names
+def test_grading_leaves_every_demonstration_out(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    tagged = {number for number, cell in enumerate(cells) if TAG in cell.metadata.get("tags", [])}
+    assert not_needed(cells, demonstrations_in(path)) == tagged, "a graded cell reads what a demonstration makes"
+
+
 @pytest.fixture
 def small_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with short sentences and a tiny encoder: what notebooks train for minutes otherwise takes seconds."""
@@ -46,6 +56,9 @@ def small_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for split, count in (("train", 256), ("validation", 40)):
         rows = [f"{'good' if n % 2 else 'bad'} number {n}\t{n % 2}" for n in range(count)]
         (tmp_path / "sst2" / f"{split}.tsv").write_text("\n".join(["sentence\tlabel", *rows]), encoding="utf-8")
+    (tmp_path / "tinyshakespeare").mkdir()
+    lines = "\n".join(f"{'good' if n % 2 else 'bad'} day to you, number {n}." for n in range(400))
+    (tmp_path / "tinyshakespeare" / "input.txt").write_text(lines, encoding="utf-8")
     words = ["good", "bad", "number", *map(str, range(10))]
     save_tiny_bert(tmp_path / DEFAULT, words, width=48, layers=2, heads=4, inner=96)
     monkeypatch.setenv("AUTOGRADER_DATA", str(tmp_path))
@@ -83,6 +96,7 @@ def releases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.mark.slow
 @names
+@pytest.mark.usefixtures("small_sources")
 def test_a_blank_release_notebook_answers_in_one_line_each(releases: tuple[Path, str], path: Path) -> None:
     folder, language = releases[0] / path.parent.name, releases[1]
     nb = _run(nbformat.read(folder / path.name, as_version=4), folder)

@@ -438,3 +438,22 @@ def test_outside_a_notebook_the_verdict_is_printed(
     with pytest.raises(CheckFailed, match="no answer is found"):
         check("weighted_mean")
     assert "weighted_mean · no answer is found" in capsys.readouterr().out
+
+
+# -- calls that say too little -------------------------------------------------------------------------------------
+
+
+def test_a_check_of_nothing_says_what_to_name(started: Notebook) -> None:
+    assert "check(weighted_mean)" in quiet_line(started.run("check()"))
+
+
+def test_a_check_of_nothing_before_start_says_to_start(notebook: Notebook) -> None:
+    notebook.run("from autograder import check")
+    assert "first code cell" in quiet_line(notebook.run("check()"))
+
+
+def test_a_language_that_there_is_not_is_told(started: Notebook) -> None:
+    ran = started.run("start('toy', language='fr')")
+    assert ran.error is None
+    assert ran.texts == ["start(..., language='fr'): choose one of 'en', 'ja'; 'en' is used now."]
+    assert started.run("start('toy', language='ja')").shown == []

@@ -625,7 +625,7 @@ def test_a_generator_in_place_of_a_list_is_told() -> None:
     verdict = verdict_of(EXERCISES["searching"], lambda *a: (token for token in beam_search(*a)[0]))
     visible = verdict.cases[0].says
     assert visible is not None
-    assert visible.en == "a generator was returned instead of list."
+    assert visible.en == "the type is generator instead of list."
     listed = verdict_of(EXERCISES["chunking"], lambda ids, size: list(ids.split(size)))
     assert listed.score == 0.0
     assert listed.mistake is not None

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autograder.course.models import pretrained_encoder, pretrained_tokenizer
+    from autograder.course.questions import load_questions
     from autograder.course.sentiment import load_sentiment
     from autograder.course.texts import load_text
 
-__all__ = ["load_sentiment", "load_text", "pretrained_encoder", "pretrained_tokenizer"]
+__all__ = ["load_questions", "load_sentiment", "load_text", "pretrained_encoder", "pretrained_tokenizer"]
 
 _MODULES = {
+    "load_questions": "questions",
     "load_sentiment": "sentiment",
     "load_text": "texts",
     "pretrained_encoder": "models",

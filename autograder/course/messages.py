@@ -48,6 +48,7 @@ SOURCES: dict[str, Text] = {
     "hub": Text("the Hugging Face hub ({name})", "Hugging Face Hub ({name})"),
     "cache": Text("the Hugging Face cache on this machine", "このマシンにある Hugging Face のキャッシュ"),
     "reviews": Text("the reviews written for this course", "このコースのために書かれたレビュー文"),
+    "passages": Text("the passages written for this course", "このコースのために書かれた文章"),
     "python": Text("the documentation inside Python {version}", "Python {version} に付属するドキュメント"),
     "package": Text("the installed package {name}", "インストール済みのパッケージ {name}"),
 }
@@ -83,6 +84,28 @@ WRONG: dict[str, Text] = {
     "no_rows": Text(
         "{file}, line 1: nothing to read follows: fill the file, or unset {variable} to use another source.",
         "{file} の 1 行目以降に内容がありません。ファイルを直すか、{variable} を消してください。",
+    ),
+    "no_questions": Text(
+        "{folder} needs {files}, or one file *.json, which is then parted by article: put them there, or unset"
+        " {variable} to use another source.",
+        "{folder} に {files} を置くか、*.json を一つだけ置いてください (一つなら記事ごとに分割します)。"
+        "または {variable} を消して別の入手元を使ってください。",
+    ),
+    "not_json": Text(
+        "{file}, line {line}: this is not JSON ({why}): correct the file, or unset {variable} to use another source.",
+        "{file} の {line} 行目が JSON として読めません ({why})。ファイルを直すか、{variable} を消してください。",
+    ),
+    "not_squad": Text(
+        "{file} is JSON, but not in the form of SQuAD: data, paragraphs, context, qas, question, id, answers, text,"
+        " answer_start ({why}): correct the file, or unset {variable} to use another source.",
+        "{file} は JSON ですが SQuAD の形式 (data、paragraphs、context、qas、question、id、answers、text、answer_start)"
+        " ではありません ({why})。ファイルを直すか、{variable} を消してください。",
+    ),
+    "misplaced": Text(
+        "{file}, question {id}: the answer {text} does not stand at answer_start {start}, where the context has"
+        " {found}: correct it, or unset {variable} to use another source.",
+        "{file} の質問 {id}：答え {text} が answer_start {start} の位置にありません (その位置は {found})。"
+        "直すか、{variable} を消して別の入手元を使ってください。",
     ),
     "choice": Text(
         "{argument}={found}: choose one of {choices}.", "{argument}={found}：{choices} から選んでください。"

@@ -60,7 +60,7 @@ def evaluate(model: nn.Module, batches: list[dict[str, Tensor]]) -> tuple[float,
 exercise = Exercise(
     evaluate,
     points=4,
-    objectives=["3.5"],
+    objectives=["3.5", "sentiment"],
     title_en="Accuracy and macro F1",
     title_ja="正解率とマクロ F1",
     equivalent={

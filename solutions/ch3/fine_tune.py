@@ -59,7 +59,7 @@ def fine_tune(
 exercise = Exercise(
     fine_tune,
     points=5,
-    objectives=["3.3", "3.5"],
+    objectives=["3.3", "3.5", "sentiment"],
     title_en="The whole loop of fine-tuning",
     title_ja="ファインチューニングのループ全体",
     equivalent={
