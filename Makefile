@@ -3,8 +3,9 @@ PYTHON ?= python3
 # On Linux, PyPI's torch brings CUDA along (several GB). Where no GPU is wanted:
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# One worker a core; the tests of a file stay together, because they share a graded class.
-PYTEST_ARGS ?= -n auto --dist loadfile
+# One worker a core; the tests of a file stay together, because they share a graded class. Files come in the order of
+# their names: by their number of tests, the long ones with one test would be left to a single worker at the end.
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 
 TORCH := torch==2.13.0
 BIN := .venv/bin

@@ -358,4 +358,4 @@ def _find(nb: NotebookNode, wanted: str, name: str) -> int:
     for index, cell in enumerate(nb.cells):
         if grade_id(cell) == wanted:
             return index
-    raise CourseError(f"{name}.ipynb has no cell {wanted!r}: run `autograder sync`, then generate the release again")
+    raise CourseError(f"{name}.ipynb has no cell {wanted!r}: run `autograder sync`, then make the release again")

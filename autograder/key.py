@@ -103,7 +103,7 @@ def _expected(exercise: Exercise, case: Case, trial: Trial, device: str) -> Expe
             f"{exercise.slug}: on the case {case.name.en!r} the reference gives {odd}, which cannot be compared: "
             "let it return tensors, numbers, texts, lists or dicts"
         )
-    mistakes = [as_sent(run(trial, mistake.answers)) for mistake in exercise.mistakes]
+    mistakes = [_without_source(as_sent(run(trial, mistake.answers))) for mistake in exercise.mistakes]
     judge = partial(case.judge, trial.fields.get("inputs", {})) if case.judge is not None else None
     tolerance = Tolerance(case.rtol, case.atol, device)
     return Expected(case.name, case.visible, case.weight, sent, mistakes, tolerance, judge)
@@ -115,6 +115,13 @@ def _no_data(tree: Any) -> str | None:
         return f"a value of type {tree.type_name}"
     parts = list(tree.values()) if isinstance(tree, Mapping) else tree if isinstance(tree, list | tuple) else ()
     return next((found for found in map(_no_data, parts) if found is not None), None)
+
+
+def _without_source(outcome: Any) -> Any:
+    """A mistake's outcome as a student may read it in a checks file: where it failed is a line of its source."""
+    if "failure" not in outcome:
+        return outcome
+    return {**outcome, "failure": {k: v for k, v in outcome["failure"].items() if k not in ("line", "source")}}
 
 
 def as_sent(outcome: Any) -> Any:
