@@ -16,7 +16,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from autograder.course.in_context import small_gpt
 
 LETTERS = "abcdefghij"
 COMMANDS: dict[str, Callable[[str], str]] = {
@@ -41,21 +43,8 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 def tiny_gpt(width: int = 64, layers: int = 2, heads: int = 4, seed: int = 0) -> GPT2LMHeadModel:
     """A GPT-2 of about a hundred thousand parameters with random weights."""
-    eos = 0
-    config = GPT2Config(
-        vocab_size=len(tokenizer()),
-        n_positions=LONGEST,
-        n_embd=width,
-        n_layer=layers,
-        n_head=heads,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=eos,
-        eos_token_id=eos,
-    )
     torch.manual_seed(seed)
-    model = GPT2LMHeadModel(config)
+    model = small_gpt(len(tokenizer()), LONGEST, width, layers, heads, use_cache=True)
     model.loss_type = "ForCausalLM"
     return model
 

@@ -42,8 +42,13 @@ class PrefixLogits(nn.Module):
         return logits
 
 
-def small_gpt(vocab_size: int, max_len: int, width: int = 64, layers: int = 2, heads: int = 4) -> "GPT2LMHeadModel":
-    """A GPT-2 with random weights, small enough to be trained in a notebook, without dropout."""
+def small_gpt(
+    vocab_size: int, max_len: int, width: int = 64, layers: int = 2, heads: int = 4, use_cache: bool = False
+) -> "GPT2LMHeadModel":
+    """A GPT-2 with random weights, small enough to be trained in a notebook, without dropout.
+
+    `use_cache` is for models that write; those that are only asked for logits need no cache.
+    """
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(
@@ -56,7 +61,7 @@ def small_gpt(vocab_size: int, max_len: int, width: int = 64, layers: int = 2, h
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
-        use_cache=False,
+        use_cache=use_cache,
         bos_token_id=0,
         eos_token_id=0,
     )
